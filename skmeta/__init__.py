@@ -1,0 +1,1 @@
+"""Meta-learning of linear models with provable guarantees, for scikit-learn."""

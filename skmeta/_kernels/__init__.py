@@ -1,0 +1,12 @@
+"""One name per kernel; the compiled module wins when it was built."""
+
+try:
+    from skmeta._kernels._loops_fast import learn_tasks, run_task, score_rows
+
+    COMPILED = True
+except ModuleNotFoundError:  # not built; a broken build raises ImportError and must show
+    from skmeta._kernels._loops_py import learn_tasks, run_task, score_rows
+
+    COMPILED = False
+
+__all__ = ["COMPILED", "learn_tasks", "run_task", "score_rows"]

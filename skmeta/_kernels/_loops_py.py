@@ -1,0 +1,111 @@
+"""The loops over samples and over tasks: specification and fallback of `_loops_fast`.
+
+Conventions shared by both modules:
+
+- A parameter is a C-contiguous float64 array (n_outputs, n_features + 1), the intercept
+  last: the weight of a constant feature of value `learner.bias`, 1.0 or 0.0.
+- `batch` has the fields of `skmeta._tasks.Batch`; its task t is rows starts[t] to
+  starts[t + 1] of the stacked matrix. A target is the value to predict or, for a margin
+  loss, -1 or +1 with one output and the class index with several. A target that cannot
+  be learned from is NaN.
+- A step size is an array of shape (1, 1), or (n_outputs, n_features + 1) for one per
+  parameter; sums of squared gradients have the shape of the step size.
+- Functions write into the arrays that they are given.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def run_task(batch, t, learner, theta, eta, losses, average, grad_sq):
+    """Train `theta` on the rows of task t, one at a time; False if not finite.
+
+    Adds the squared gradients of the first pass to `grad_sq`, writes its prequential
+    losses into `losses` (by row of the batch; or None) and the mean of all iterates
+    that a gradient was taken at into `average` (or None).
+    """
+    loss, order = learner.loss, batch.order
+    begin, end = batch.starts[t], batch.starts[t + 1]
+    classes = np.arange(len(theta))
+    total = np.zeros_like(theta)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for n_pass in range(learner.max_iter):
+            for position in range(begin, end):
+                i = position if order is None else order[n_pass % len(order), position]
+                x = _features(batch.X, i, learner.bias)
+                y = batch.y[i]
+                target = np.where(classes == y, 1.0, -1.0) if len(theta) > 1 else y
+                weight = 1.0 if batch.sample_weight is None else batch.sample_weight[i]
+                s = loss.argument(target, theta @ x)
+                value = weight * loss.value(s).sum()
+                if not (np.isfinite(s).all() and np.isfinite(value) and np.isfinite(y)):
+                    return False
+                total += theta
+                slope = weight * loss.slope(s)
+                if n_pass == 0:
+                    if losses is not None:
+                        losses[i] = value
+                    squares = np.outer(slope**2, x**2)
+                    grad_sq += squares if grad_sq.size > 1 else squares.sum()
+                if learner.implicit:
+                    q = (eta * x**2).sum(axis=1)
+                    if q.all():
+                        slope = loss.proximal_slope(s, q, weight)
+                theta -= eta * np.outer(slope * loss.chain(target), x)
+                norm = np.sqrt((theta**2).sum())
+                if norm > learner.radius:
+                    theta *= learner.radius / norm
+    if average is not None:
+        average[:] = total / ((end - begin) * learner.max_iter)
+    return bool(np.isfinite(theta).all())
+
+
+def _features(X, i, bias):
+    row = X[[i]].toarray()[0] if sp.issparse(X) else X[i]
+    return np.append(np.asarray(row, dtype=float), bias)
+
+
+def learn_tasks(
+    batch, first, algorithm, phi, rule, clock, own, own_index, history, parameters
+):
+    """Learn from task `first` and those after it; return the first that failed.
+
+    Task t starts at `phi`, or at own[own_index[t]] where `own_index` (or None) is not
+    negative. Moves `phi`, the state `rule` of the step size and `clock` (tasks so far,
+    and the sum of sqrt of their lengths), and fills row t of `history` and of
+    `parameters` (or None). A task that ends in non-finite numbers leaves all of these as
+    they were. The number of tasks is returned when none failed.
+    """
+    learner, step_size = algorithm.learner, algorithm.step_size
+    losses = np.zeros(len(batch.y))
+    for t in range(first, len(batch.starts) - 1):
+        m = int(batch.starts[t + 1] - batch.starts[t])
+        continues = own_index is not None and own_index[t] >= 0
+        theta = (own[own_index[t]] if continues else phi).copy()
+        eta = step_size.propose(rule, m, learner.step(m))
+        grad_sq = np.zeros_like(eta)
+        average = np.empty_like(theta) if algorithm.needs_average else None
+        finite = learner.run_task(batch, t, theta, eta, losses, average, grad_sq)
+        parameter = average if algorithm.needs_average else theta
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = parameter - phi
+            distance = np.sqrt((moved**2).sum())
+        if not (finite and np.isfinite([distance, grad_sq.sum()]).all()):
+            return t
+        clock += (1.0, np.sqrt(m))
+        mean_loss = losses[batch.rows(t)].sum() / m
+        history[t] = (m, mean_loss, distance, grad_sq.sum(), eta.mean())
+        if parameters is not None:
+            parameters[t] = parameter
+        step_size.observe(rule, moved, grad_sq, clock[0])
+        phi += algorithm.meta_step(clock, m) * moved
+    return len(batch.starts) - 1
+
+
+def score_rows(X, index, parameters, bias):
+    """Scores of every row under its own parameter: (n_rows, n_outputs)."""
+    scores = np.empty((X.shape[0], parameters.shape[1]))
+    for k in np.unique(index):
+        rows = np.flatnonzero(index == k)
+        scores[rows] = X[rows] @ parameters[k, :, :-1].T + bias * parameters[k, :, -1]
+    return scores

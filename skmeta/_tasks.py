@@ -1,0 +1,123 @@
+"""Task labels: from one label per row to tasks as row ranges, and their errors.
+
+Tasks are taken in order of first appearance; the rows of a task keep their order.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Batch(NamedTuple):
+    """Stacked tasks. Task t is rows starts[t] to starts[t + 1], read through `order`.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features), float64 or float32
+    y : float64 ndarray of shape (n_samples,)
+    sample_weight : float64 ndarray of shape (n_samples,) or None
+    starts : intp ndarray of shape (n_tasks + 1,)
+    order : intp ndarray of shape (1 or n_passes, n_samples) or None
+        The rows in the order in which they are visited, for every pass within a task.
+        None: as they stand.
+    """
+
+    X: Any
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    starts: np.ndarray
+    order: np.ndarray | None
+
+    def rows(self, t):
+        """Row numbers of task t, in order."""
+        rows = np.arange(self.starts[t], self.starts[t + 1])
+        return rows if self.order is None else self.order[0, rows]
+
+
+def check_labels(tasks, n_samples):
+    """Return one label per row as a 1-d array; a scalar labels every row.
+
+    Raises
+    ------
+    ValueError
+        If there is not exactly one label per row.
+    """
+    labels = np.asarray(tasks)
+    if labels.ndim == 0:
+        labels = np.full(n_samples, labels[()])
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or len(labels) != n_samples:
+        raise ValueError(
+            f"tasks must hold one label per row of X: got shape {np.shape(tasks)} for "
+            f"{n_samples} rows. Give a 1-d array of length {n_samples}, or one label "
+            "for all rows."
+        )
+    return labels
+
+
+def group_rows(labels):
+    """Group rows by label, in order of first appearance.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,)
+
+    Returns
+    -------
+    names : list of the n_tasks distinct labels, as Python scalars
+    starts : intp ndarray of shape (n_tasks + 1,)
+    order : intp ndarray of shape (n_samples,) or None
+        None where the rows of every task already stand together.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing (None, NaN, NaT or pandas.NA) or not hashable.
+    """
+    runs = np.flatnonzero(np.concatenate([[True], _differ(labels[1:], labels[:-1])]))
+    run_labels = labels[runs]
+    # datetime64.tolist() turns nanoseconds, and NaT, into integers
+    run_labels = list(run_labels) if labels.dtype.kind in "mM" else run_labels.tolist()
+    _check_present(run_labels, runs)
+    code = {}
+    try:
+        run_codes = [code.setdefault(label, len(code)) for label in run_labels]
+    except TypeError as error:
+        raise ValueError(f"task labels must be hashable: {error}.") from error
+    names = list(code)
+    if len(names) == len(runs):
+        return names, np.append(runs, len(labels)).astype(np.intp), None
+    lengths = np.diff(np.append(runs, len(labels)))
+    codes = np.repeat(np.array(run_codes, dtype=np.intp), lengths)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.intp)
+    return names, starts, np.argsort(codes, kind="stable")
+
+
+def _differ(a, b):
+    """Elementwise a != b; what cannot be compared (pandas.NA) differs."""
+    if a.dtype != object:
+        return a != b
+    differ = [x is not y and _unequal(x, y) for x, y in zip(a, b, strict=True)]
+    return np.array(differ, dtype=bool)
+
+
+def is_missing(label):
+    """Whether a label is None, NaN, NaT or pandas.NA."""
+    return label is None or _unequal(label, label)
+
+
+def _unequal(a, b):
+    try:
+        return bool(a != b)
+    except TypeError:
+        return True
+
+
+def _check_present(run_labels, runs):
+    for label, row in zip(run_labels, runs, strict=True):
+        if is_missing(label):
+            raise ValueError(
+                f"tasks has a missing label ({label}) in row {row}. Drop the row, or give "
+                "it a label of its own."
+            )

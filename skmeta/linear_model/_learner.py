@@ -1,0 +1,67 @@
+"""The inner learner as the loops read it: every name resolved, no data."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from skmeta import _kernels
+from skmeta._losses import Loss
+
+
+@dataclass(frozen=True)
+class OGDLearner:
+    """Online gradient descent, or its implicit form, on one loss.
+
+    Attributes
+    ----------
+    loss : Loss
+    implicit : bool
+        Whether a step is the proximal step of the sample's loss.
+    radius : float
+        Of the ball that every iterate is projected on; infinite for none.
+    bias : float
+        Value of the constant feature: 1.0 with an intercept, 0.0 without.
+    max_iter : int
+        Passes over the rows of a task.
+    eta0 : ndarray of shape (1, 1) or (n_outputs, n_features + 1)
+    divide_by_root : bool
+        Whether the step size is eta0 over the root of the number of samples.
+    shuffle : bool
+    """
+
+    code: ClassVar[int] = 0
+
+    loss: Loss
+    implicit: bool
+    radius: float
+    bias: float
+    max_iter: int
+    eta0: np.ndarray
+    divide_by_root: bool
+    shuffle: bool
+
+    def step(self, n_samples):
+        """Step size of a task with `n_samples` samples."""
+        return self.eta0 / np.sqrt(n_samples) if self.divide_by_root else self.eta0
+
+    def run_task(self, batch, t, theta, eta, losses, average, grad_sq):
+        return _kernels.run_task(
+            batch, t, self, theta, eta, losses, average, grad_sq
+        )
+
+    def shuffled(self, order, starts, generators):
+        """The order in which rows are visited: one row of it per pass if shuffling.
+
+        `generators` yields a random generator for every task.
+        """
+        if not self.shuffle:
+            return order
+        rows = np.arange(starts[-1]) if order is None else order[0]
+        passes = np.tile(rows, (self.max_iter, 1))
+        for begin, end, generator in zip(
+            starts[:-1], starts[1:], generators, strict=True
+        ):
+            for one in passes:
+                one[begin:end] = generator.permutation(one[begin:end])
+        return passes

@@ -1,0 +1,685 @@
+"""OGDClassifier and OGDRegressor: linear models trained one sample at a time."""
+
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from skmeta._losses import (
+    CLASSIFICATION_LOSSES,
+    POSITIVE_PROBABILITY,
+    REGRESSION_LOSSES,
+    class_probabilities,
+)
+from skmeta._sklearn import (
+    Interval,
+    StrOptions,
+    _check_partial_fit_first_call,
+    _fit_context,
+)
+from skmeta._tasks import Batch
+from skmeta._validation import (
+    check_class_labels,
+    check_numeric_y,
+    check_start,
+    check_weights,
+    check_X,
+    encode_labels,
+    find_classes,
+    unchanged_on_error,
+)
+from skmeta.linear_model._learner import OGDLearner
+
+
+class _BaseOGD(BaseEstimator):
+    """What classifier and regressor share: everything but the targets."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "update": [StrOptions({"ogd", "implicit"})],
+        "eta0": [Interval(Real, 0, None, closed="neither"), "array-like"],
+        "learning_rate": [StrOptions({"constant", "invsqrt"})],
+        "radius": [Interval(Real, 0, None, closed="neither"), None],
+        "average": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "fit_intercept": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _make_learner(self, shape, max_iter=None):
+        """The resolved learner for parameters of this shape."""
+        eta0 = np.array(self.eta0, dtype=np.float64, ndmin=2)
+        if eta0.size > 1:
+            eta0 = check_start(self.eta0, "eta0", shape)
+        if not (np.isfinite(eta0).all() and (eta0 > 0).all()):
+            raise ValueError(
+                f"The 'eta0' parameter of {type(self).__name__} must be positive and "
+                f"finite in every entry. Got {self.eta0!r} instead."
+            )
+        return OGDLearner(
+            loss=self._make_loss(),
+            implicit=self.update == "implicit",
+            radius=np.inf if self.radius is None else float(self.radius),
+            bias=float(self.fit_intercept),
+            max_iter=self.max_iter if max_iter is None else max_iter,
+            eta0=eta0,
+            divide_by_root=self.learning_rate == "invsqrt",
+            shuffle=self.shuffle,
+        )
+
+    def _shape_coef(self, parameter):
+        """`coef_` and `intercept_` as views of a parameter, intercept last."""
+        return parameter[:, :-1], parameter[:, -1]
+
+    def _ingest(
+        self, X, y, sample_weight, classes=None, *, reset, max_iter=None, start=None
+    ):
+        """Validate, then `_learn`. `start`: (coef_init, intercept_init) of a fit."""
+        with unchanged_on_error(self):
+            X = check_X(self, X, reset=reset)
+            y = self._check_targets(X, y, classes, reset)
+            bad = np.flatnonzero(np.isnan(y) | np.isinf(y))
+            if bad.size:
+                raise ValueError(
+                    f"Input y contains NaN, infinity or a class not in `classes` in row "
+                    f"{bad[0]}. Drop the row, or name all classes in the first call."
+                )
+            weight, counts = check_weights(sample_weight, X)
+            shape = (self._n_outputs(), X.shape[1] + 1)
+            if reset or not hasattr(self, "coef_"):
+                theta = _pack(*(start or (None, None)), shape)
+                self.t_ = 0
+            elif self.average:
+                theta = self._theta.copy()
+            else:
+                theta = _pack(self.coef_, self.intercept_, shape)
+            learner = self._make_learner(shape, max_iter)
+            n_samples = X.shape[0]
+            if counts is not None:
+                X, y = X[counts], y[counts]
+            self._learn(X, y, weight, learner, theta)
+            if counts is not None:
+                losses = np.zeros(n_samples)
+                losses[counts] = self.losses_
+                self.losses_ = losses
+        return self
+
+    def _learn(self, X, y, weight, learner, theta):
+        """Train `theta` on checked rows as one task and publish the result."""
+        n_samples = len(y)
+        starts = np.array([0, n_samples], dtype=np.intp)
+        generator = np.random.default_rng(
+            check_random_state(self.random_state).randint(2**31)
+        )
+        order = learner.shuffled(None, starts, [generator])
+        eta = learner.step(n_samples)
+        losses, grad_sq = np.zeros(n_samples), np.zeros_like(eta)
+        average = np.empty_like(theta)
+        batch = Batch(X, y, weight, starts, order)
+        if not learner.run_task(batch, 0, theta, eta, losses, average, grad_sq):
+            raise ValueError(diverged_message(type(self).__name__))
+        n_steps = n_samples * learner.max_iter
+        if self.t_:
+            before = _pack(self.average_coef_, self.average_intercept_, theta.shape)
+            average += self.t_ / (self.t_ + n_steps) * (before - average)
+        self.t_ += n_steps
+        self.n_iter_ = learner.max_iter
+        self.losses_, self.grad_sq_norm_ = losses, float(grad_sq.sum())
+        self._theta = theta
+        self.average_coef_, self.average_intercept_ = self._shape_coef(average)
+        self.coef_, self.intercept_ = self._shape_coef(
+            average.copy() if self.average else theta
+        )
+
+    def _scores(self, X):
+        """Raw scores, (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        X = check_X(self, X, reset=False)
+        coef = np.atleast_2d(self.coef_)
+        return safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
+
+
+def _pack(coef, intercept, shape):
+    """One parameter array, intercept last; zeros for what is None."""
+    theta = np.zeros(shape)
+    if coef is not None:
+        theta[:, :-1] = check_start(coef, "coef_init", (shape[0], shape[1] - 1))
+    if intercept is not None:
+        theta[:, -1] = check_start(intercept, "intercept_init", shape[:1])
+    return theta
+
+
+def diverged_message(name, where=""):
+    """What to do about parameters that left the finite numbers."""
+    return (
+        f"{name} reached NaN or infinite values{where}: the step size is too large for "
+        "features of this scale. Use update='implicit', which does not diverge, scale "
+        "the features (StandardScaler), or lower eta0."
+    )
+
+
+class OGDRegressor(RegressorMixin, _BaseOGD):
+    """Linear regression by online gradient descent, one sample at a time, in order.
+
+    Parameters
+    ----------
+    loss : {'squared_error', 'huber', 'absolute_error', 'epsilon_insensitive', \
+            'pinball', 'quantile'}, default='squared_error'
+        Loss of one sample, in scikit-learn's definitions; 'squared_error' is half the
+        squared residual, 'quantile' another name of 'pinball'.
+    update : {'implicit', 'ogd'}, default='implicit'
+        'ogd' is the explicit gradient step. 'implicit' minimises the sample's loss plus
+        the squared distance from the current iterate over twice the step size; it does
+        not diverge, whatever the scale of the features.
+    eta0 : float or array-like of shape (n_features + 1,), default=0.1
+        Step size, > 0; an array gives one to every parameter, the intercept's last.
+    learning_rate : {'constant', 'invsqrt'}, default='constant'
+        The step size is `eta0`, or `eta0` over the root of the number of samples of the
+        call.
+    radius : float or None, default=None
+        Every iterate is projected on the ball of this radius around zero, intercept
+        included, > 0. None: no ball.
+    average : bool, default=False
+        Whether `coef_` and `intercept_` are the average of the iterates rather than the
+        last one.
+    max_iter : int, default=1
+        Passes of `fit` over the data, >= 1. `partial_fit` always makes one.
+    shuffle : bool, default=False
+        Whether every pass visits the samples in a new random order.
+    fit_intercept : bool, default=True
+        Whether there is an intercept: the weight of a constant feature of value 1.
+    epsilon : float, default=0.1
+        Threshold of 'huber' and 'epsilon_insensitive', >= 0.
+    quantile : float, default=0.5
+        Quantile of 'pinball', in (0, 1).
+    random_state : int, RandomState instance or None, default=None
+        Used to shuffle.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Weights: of the last iterate, or of the average if `average`.
+    intercept_ : ndarray of shape (1,)
+        Intercept, likewise.
+    average_coef_ : ndarray of shape (n_features,)
+        Weights averaged over the iterates at which gradients were taken, since `fit`.
+    average_intercept_ : ndarray of shape (1,)
+        Intercept, likewise.
+    losses_ : ndarray of shape (n_samples,)
+        Prequential losses of the last call: every sample of the first pass was predicted
+        before it was learned from. Weighted by `sample_weight`.
+    grad_sq_norm_ : float
+        Sum of the squared norms of the gradients behind `losses_`.
+    n_iter_ : int
+        Passes of the last call.
+    t_ : int
+        Number of updates since `fit`.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had any.
+
+    See Also
+    --------
+    OGDClassifier : The same for classification.
+    skmeta.FMRLRegressor : Learns from many tasks where this one should start.
+    sklearn.linear_model.SGDRegressor : Stochastic gradient descent with penalties.
+
+    Notes
+    -----
+    The update is theta_{i+1} = Proj(theta_i - eta g_i) with g_i a subgradient of the
+    loss of sample i at theta_i, times its sample weight. Against any theta in the ball,
+    the losses of the first pass obey
+
+        sum_i l_i(theta_i) - l_i(theta)
+        <= ||theta - theta_1||**2 / (2 eta) + eta / 2 * sum_i ||g_i||**2
+
+    for both updates [1]_; with an array of step sizes coordinate by coordinate, and
+    without a ball. Parameters are float64 whatever the type of X. A sample of weight zero
+    leaves no trace.
+
+    References
+    ----------
+    .. [1] Zinkevich, "Online Convex Programming and Generalized Infinitesimal Gradient
+       Ascent", ICML 2003, Theorem 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.linear_model import OGDRegressor
+    >>> X = np.array([[0.0], [1.0], [0.0], [1.0]])
+    >>> y = np.array([1.0, 2.0, 1.0, 2.0])
+    >>> model = OGDRegressor(eta0=0.5, max_iter=50).fit(X, y)
+    >>> model.predict([[2.0]]).round(3)
+    array([3.])
+    >>> model.fit(X, y, coef_init=[1.0], intercept_init=[1.0]).losses_
+    array([0., 0., 0., 0.])
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+        **_BaseOGD._parameter_constraints,
+        "epsilon": [Interval(Real, 0, None, closed="left")],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        *,
+        update: str = "implicit",
+        eta0: float | ArrayLike = 0.1,
+        learning_rate: str = "constant",
+        radius: float | None = None,
+        average: bool = False,
+        max_iter: int = 1,
+        shuffle: bool = False,
+        fit_intercept: bool = True,
+        epsilon: float = 0.1,
+        quantile: float = 0.5,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.loss = loss
+        self.update = update
+        self.eta0 = eta0
+        self.learning_rate = learning_rate
+        self.radius = radius
+        self.average = average
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.fit_intercept = fit_intercept
+        self.epsilon = epsilon
+        self.quantile = quantile
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+    ) -> Self:
+        """Learn from the start.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features, in the order in which they are learned from.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0. None: all 1.
+        coef_init : array-like of shape (n_features,), default=None
+            Initial weights. None: zeros.
+        intercept_init : array-like of shape (1,), default=None
+            Initial intercept. None: zero.
+
+        Returns
+        -------
+        self : OGDRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid or the parameters leave the finite numbers; nothing
+            is changed then.
+        """
+        start = (coef_init, intercept_init)
+        return self._ingest(X, y, sample_weight, reset=True, start=start)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Learn from more samples, in one pass, from `coef_` and `intercept_` on.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features, in the order in which they are learned from.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0. None: all 1.
+
+        Returns
+        -------
+        self : OGDRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid or the parameters leave the finite numbers; nothing
+            is changed then.
+        """
+        reset = not hasattr(self, "coef_")
+        return self._ingest(X, y, sample_weight, reset=reset, max_iter=1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Predictions.
+        """
+        return self._scores(X)[:, 0]
+
+    def _make_loss(self):
+        parameter = self.quantile if self.loss in ("pinball", "quantile") else self.epsilon
+        return REGRESSION_LOSSES[self.loss](parameter)
+
+    def _check_targets(self, X, y, classes, reset):
+        return check_numeric_y(self, X, y)
+
+    def _n_outputs(self):
+        return 1
+
+    def _shape_coef(self, parameter):
+        return parameter[0, :-1], parameter[:, -1]
+
+
+def _has_probabilities(estimator):
+    if estimator.loss in POSITIVE_PROBABILITY:
+        return True
+    raise AttributeError(
+        f"predict_proba is available for loss in {sorted(POSITIVE_PROBABILITY)}, not for "
+        f"loss={estimator.loss!r}"
+    )
+
+
+class OGDClassifier(ClassifierMixin, _BaseOGD):
+    """Linear classification by online gradient descent, one sample at a time, in order.
+
+    Two classes share one row of weights. More are learned one against all others, with a
+    row each; the loss of a sample is then the sum over the rows, and the ball of `radius`
+    holds all rows together.
+
+    Parameters
+    ----------
+    loss : {'log_loss', 'hinge', 'squared_hinge', 'modified_huber'}, default='log_loss'
+        Loss of one sample, in scikit-learn's definitions.
+    update : {'implicit', 'ogd'}, default='implicit'
+        'ogd' is the explicit gradient step. 'implicit' minimises the sample's loss plus
+        the squared distance from the current iterate over twice the step size; it does
+        not diverge, whatever the scale of the features.
+    eta0 : float or array-like of shape (n_outputs, n_features + 1), default=0.1
+        Step size, > 0; an array gives one to every parameter, the intercept's last.
+    learning_rate : {'constant', 'invsqrt'}, default='constant'
+        The step size is `eta0`, or `eta0` over the root of the number of samples of the
+        call.
+    radius : float or None, default=None
+        Every iterate is projected on the ball of this radius around zero, intercepts
+        included, > 0. None: no ball.
+    average : bool, default=False
+        Whether `coef_` and `intercept_` are the average of the iterates rather than the
+        last one.
+    max_iter : int, default=1
+        Passes of `fit` over the data, >= 1. `partial_fit` always makes one.
+    shuffle : bool, default=False
+        Whether every pass visits the samples in a new random order.
+    fit_intercept : bool, default=True
+        Whether there is an intercept: the weight of a constant feature of value 1.
+    random_state : int, RandomState instance or None, default=None
+        Used to shuffle.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Weights: of the last iterate, or of the average if `average`.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts, likewise.
+    classes_ : ndarray of shape (n_classes,)
+        The class labels, sorted.
+    average_coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Weights averaged over the iterates at which gradients were taken, since `fit`.
+    average_intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts, likewise.
+    losses_ : ndarray of shape (n_samples,)
+        Prequential losses of the last call: every sample of the first pass was predicted
+        before it was learned from. Weighted by `sample_weight`.
+    grad_sq_norm_ : float
+        Sum of the squared norms of the gradients behind `losses_`.
+    n_iter_ : int
+        Passes of the last call.
+    t_ : int
+        Number of updates since `fit`.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had any.
+
+    See Also
+    --------
+    OGDRegressor : The same for regression, with the update and its guarantee.
+    skmeta.FMRLClassifier : Learns from many tasks where this one should start.
+    sklearn.linear_model.SGDClassifier : Stochastic gradient descent with penalties.
+
+    References
+    ----------
+    .. [1] Zinkevich, "Online Convex Programming and Generalized Infinitesimal Gradient
+       Ascent", ICML 2003, Theorem 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.linear_model import OGDClassifier
+    >>> X = np.array([[-1.0], [1.0], [-2.0], [2.0]])
+    >>> y = np.array(["no", "yes", "no", "yes"])
+    >>> model = OGDClassifier().fit(X, y)
+    >>> model.predict([[-3.0], [3.0]])
+    array(['no', 'yes'], dtype='<U3')
+    >>> model.predict_proba([[0.0]]).shape
+    (1, 2)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
+        **_BaseOGD._parameter_constraints,
+    }
+
+    def __init__(
+        self,
+        loss: str = "log_loss",
+        *,
+        update: str = "implicit",
+        eta0: float | ArrayLike = 0.1,
+        learning_rate: str = "constant",
+        radius: float | None = None,
+        average: bool = False,
+        max_iter: int = 1,
+        shuffle: bool = False,
+        fit_intercept: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.loss = loss
+        self.update = update
+        self.eta0 = eta0
+        self.learning_rate = learning_rate
+        self.radius = radius
+        self.average = average
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.fit_intercept = fit_intercept
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+    ) -> Self:
+        """Learn from the start.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features, in the order in which they are learned from.
+        y : array-like of shape (n_samples,)
+            Class labels, of at least two classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0. None: all 1.
+        coef_init : array-like of the shape of `coef_`, default=None
+            Initial weights. None: zeros.
+        intercept_init : array-like of the shape of `intercept_`, default=None
+            Initial intercepts. None: zeros.
+
+        Returns
+        -------
+        self : OGDClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid or the parameters leave the finite numbers; nothing
+            is changed then.
+        """
+        start = (coef_init, intercept_init)
+        return self._ingest(X, y, sample_weight, reset=True, start=start)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Learn from more samples, in one pass, from `coef_` and `intercept_` on.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features, in the order in which they are learned from.
+        y : array-like of shape (n_samples,)
+            Class labels; not every class need occur.
+        classes : array-like of shape (n_classes,), default=None
+            All class labels; required in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0. None: all 1.
+
+        Returns
+        -------
+        self : OGDClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid, holds an unknown class, or the parameters leave the
+            finite numbers; nothing is changed then.
+        """
+        reset = not hasattr(self, "classes_")
+        with unchanged_on_error(self):
+            _check_partial_fit_first_call(self, classes)
+            return self._ingest(
+                X, y, sample_weight, self.classes_, reset=reset, max_iter=1
+            )
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Raw scores of every class, or of the second one where there are two.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Scores.
+        """
+        scores = self._scores(X)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Class labels.
+        """
+        scores = self._scores(X)
+        return most_likely(self.classes_, scores)
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes, for the losses 'log_loss' and 'modified_huber'.
+
+        With more than two classes, the one-vs-all probabilities are normalised.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`.
+        """
+        return class_probabilities(self.loss, self._scores(X))
+
+    def _make_loss(self):
+        return CLASSIFICATION_LOSSES[self.loss]()
+
+    def _check_targets(self, X, y, classes, reset):
+        y, missing = check_class_labels(self, X, y)
+        if classes is None:
+            self.classes_ = find_classes(y, missing)
+        check_several_classes(self.classes_)
+        return encode_labels(y, missing, self.classes_)
+
+    def _n_outputs(self):
+        return n_outputs(self.classes_)
+
+
+def check_several_classes(classes):
+    """Refuse a problem of fewer than two classes."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"A classifier needs at least two classes; got {len(classes)} class: "
+            f"{classes.tolist()}. With partial_fit, name all of them in `classes`."
+        )
+
+
+def n_outputs(classes):
+    """Rows of weights: two classes share one."""
+    return 1 if len(classes) == 2 else len(classes)
+
+
+def most_likely(classes, scores):
+    """The class of the highest score in every row; see `n_outputs`."""
+    if scores.shape[1] == 1:
+        return classes[(scores[:, 0] > 0).astype(np.intp)]
+    return classes[scores.argmax(axis=1)]

@@ -1,0 +1,212 @@
+"""Step sizes of the inner learner, and how they are learned from task to task.
+
+A rule holds hyperparameters only. What it learns is one float64 array, the *rule
+state*, that `start` makes, `propose` reads and `observe` updates in place. A rule with a
+`code` is also known to the compiled loop, which reads `kernel_parameters`.
+"""
+
+from numbers import Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from skmeta._sklearn import Interval
+
+__all__ = ["ARUBA", "Doubling", "Fixed"]
+
+_POSITIVE = [Interval(Real, 0, None, closed="neither")]
+
+
+class _StepSize(BaseEstimator):
+    """One array state, two functions of it.
+
+    Methods
+    -------
+    start(shape)
+        The state before the first task, for parameters of this shape.
+    propose(state, n_samples, eta0)
+        The step size of a task with `n_samples` samples: an array of shape (1, 1) or
+        (n_outputs, n_features + 1). `eta0` is the inner learner's own, likewise.
+    observe(state, moved, grad_sq, n_tasks)
+        Learn from a finished task: `moved` is its parameter minus the shared
+        initialization, `grad_sq` its sum of squared gradients in the shape of the step
+        size, `n_tasks` the number of tasks so far, this one included.
+    """
+
+    code: ClassVar[int | None] = None
+    kernel_parameters: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+class Fixed(_StepSize):
+    """The inner learner's own step size: its `eta0` and `learning_rate`.
+
+    Examples
+    --------
+    >>> from skmeta import FMRLRegressor
+    >>> from skmeta.linear_model import OGDRegressor
+    >>> FMRLRegressor(OGDRegressor(eta0=0.2), step_size="fixed").fit([[1]], [1]).step_size_
+    0.2
+    """
+
+    _parameter_constraints: ClassVar[dict] = {}
+    code = 0
+
+    def start(self, shape):
+        return np.zeros(0)
+
+    def propose(self, state, n_samples, eta0):
+        return eta0
+
+    def observe(self, state, moved, grad_sq, n_tasks):
+        pass
+
+
+class Doubling(_StepSize):
+    """A guess of the distance from the initialization to the tasks, raised if exceeded.
+
+    Parameters
+    ----------
+    radius : float, default=0.1
+        First guess D_1 of the distance between the shared initialization and a task's
+        parameter, > 0.
+    gamma : float, default=1.1
+        Factor by which the guess is raised, > 1.
+    lipschitz : float, default=1.0
+        Bound G on the norm of one sample's gradient, > 0.
+
+    Notes
+    -----
+    Task t of m_t samples runs with eta_t = D_t / (G sqrt(m_t)). After it,
+    D_{t+1} = gamma D_t if the task's parameter lies farther than D_t from the shared
+    initialization, and D_{t+1} = D_t otherwise [1]_.
+
+    References
+    ----------
+    .. [1] Balcan, Khodak, Talwalkar, "Provable Guarantees for Gradient-Based
+       Meta-Learning", ICML 2019, Algorithm 1.
+
+    Examples
+    --------
+    >>> from skmeta.step_size import Doubling
+    >>> rule = Doubling(radius=0.5)
+    >>> state = rule.start((1, 3))
+    >>> rule.propose(state, n_samples=25, eta0=None)
+    array([[0.1]])
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "radius": _POSITIVE,
+        "gamma": [Interval(Real, 1, None, closed="neither")],
+        "lipschitz": _POSITIVE,
+    }
+    code = 1
+
+    def __init__(
+        self, radius: float = 0.1, *, gamma: float = 1.1, lipschitz: float = 1.0
+    ):
+        self.radius = radius
+        self.gamma = gamma
+        self.lipschitz = lipschitz
+
+    @property
+    def kernel_parameters(self):
+        return (self.gamma, self.lipschitz, 0.0)
+
+    def start(self, shape):
+        return np.full((1, 1), float(self.radius))
+
+    def propose(self, state, n_samples, eta0):
+        return state / (self.lipschitz * np.sqrt(n_samples))
+
+    def observe(self, state, moved, grad_sq, n_tasks):
+        if np.sqrt((moved**2).sum()) > state[0, 0]:
+            state *= self.gamma
+
+
+class ARUBA(_StepSize):
+    """Step sizes from the distances and gradients of the tasks so far.
+
+    Parameters
+    ----------
+    eps : float, default=1.0
+        Scale of the distances before any task was seen, > 0.
+    zeta : float, default=1.0
+        Scale of the gradients before any task was seen, > 0.
+    p : float, default=1.0
+        The regularisation added after task t decays as (t + 1)**-p, >= 0.
+    per_coordinate : bool, default=False
+        Learn one step size per parameter rather than one for all. A parameter in which
+        tasks do not differ then gets a small step.
+
+    Notes
+    -----
+    Task t runs with eta_t = sqrt(b_t / g_t), where b_1 = eps**2, g_1 = zeta**2 and
+
+    - b_{t+1} = b_t + ||theta_t - phi_t||**2 / 2 + eps**2 / (t + 1)**p,
+    - g_{t+1} = g_t + sum_i ||g_{t,i}||**2 + zeta**2 / (t + 1)**p,
+
+    for theta_t the task's parameter, phi_t the shared initialization and g_{t,i} the
+    gradients of the task; coordinate by coordinate if `per_coordinate` [1]_. With one
+    step size per parameter, the guarantee does not cover a ball (`radius`).
+
+    References
+    ----------
+    .. [1] Khodak, Balcan, Talwalkar, "Adaptive Gradient-Based Meta-Learning Methods",
+       NeurIPS 2019, Algorithm 1 and section 4.
+
+    Examples
+    --------
+    >>> from skmeta.step_size import ARUBA
+    >>> rule = ARUBA(eps=0.5, zeta=2.0)
+    >>> rule.propose(rule.start((1, 3)), n_samples=25, eta0=None)
+    array([[0.25]])
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "eps": _POSITIVE,
+        "zeta": _POSITIVE,
+        "p": [Interval(Real, 0, None, closed="left")],
+        "per_coordinate": ["boolean"],
+    }
+    code = 2
+
+    def __init__(
+        self,
+        eps: float = 1.0,
+        *,
+        zeta: float = 1.0,
+        p: float = 1.0,
+        per_coordinate: bool = False,
+    ):
+        self.eps = eps
+        self.zeta = zeta
+        self.p = p
+        self.per_coordinate = per_coordinate
+
+    @property
+    def kernel_parameters(self):
+        return (self.eps, self.zeta, self.p)
+
+    def start(self, shape):
+        state = np.empty((2, *(shape if self.per_coordinate else (1, 1))))
+        state[0], state[1] = self.eps**2, self.zeta**2
+        return state
+
+    def propose(self, state, n_samples, eta0):
+        return np.sqrt(state[0] / state[1])
+
+    def observe(self, state, moved, grad_sq, n_tasks):
+        decay = (n_tasks + 1.0) ** self.p
+        squares = moved**2 if self.per_coordinate else (moved**2).sum()
+        state[0] += self.eps**2 / decay
+        state[0] += 0.5 * squares
+        state[1] += grad_sq + self.zeta**2 / decay
+
+
+STEP_SIZES = {
+    "doubling": Doubling(),
+    "fixed": Fixed(),
+    "isotropic": ARUBA(),
+    "per_coordinate": ARUBA(per_coordinate=True),
+}
