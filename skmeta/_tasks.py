@@ -3,9 +3,11 @@
 Tasks are taken in order of first appearance; the rows of a task keep their order.
 """
 
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 
 class Batch(NamedTuple):
@@ -56,18 +58,55 @@ def check_labels(tasks, n_samples):
     return labels
 
 
-def group_rows(labels):
+def split_column(X, column):
+    """Take the column that holds the task labels out of X: (features, labels).
+
+    Raises
+    ------
+    ValueError
+        If X has no such column.
+    """
+    if hasattr(X, "iloc"):
+        columns = list(X.columns)
+        if column not in columns and isinstance(column, Integral):
+            if -len(columns) <= column < len(columns):
+                column = columns[column]
+        if column not in columns:
+            raise ValueError(
+                f"X has no column {column!r} (task_column). Its columns: {columns}."
+            )
+        return X.drop(columns=[column]), X[column]
+    if not isinstance(column, Integral):
+        raise ValueError(
+            f"task_column={column!r} is a name, but X has no column names: pass a "
+            "DataFrame, or the index of the column."
+        )
+    if not (sp.issparse(X) or isinstance(X, np.ndarray)):
+        X = np.array(X, dtype=object)
+    if X.ndim != 2 or not -X.shape[1] <= column < X.shape[1]:
+        raise ValueError(f"X of shape {X.shape} has no column {column} (task_column).")
+    if sp.issparse(X):
+        X = X.tocsc()
+        labels = X[:, [column]].toarray()[:, 0]
+        others = np.delete(np.arange(X.shape[1]), column)
+        return X[:, others].tocsr(), labels
+    return np.delete(X, column, axis=1), X[:, column]
+
+
+def group_rows(labels, n_samples):
     """Group rows by label, in order of first appearance.
 
     Parameters
     ----------
-    labels : ndarray of shape (n_samples,)
+    labels : ndarray of shape (n_samples,) or None
+        None: all rows are one task, without a name.
+    n_samples : int
 
     Returns
     -------
-    names : list of the n_tasks distinct labels, as Python scalars
+    names : list of the n_tasks distinct labels, as Python scalars, or None
     starts : intp ndarray of shape (n_tasks + 1,)
-    order : intp ndarray of shape (n_samples,) or None
+    order : intp ndarray of shape (1, n_samples) or None
         None where the rows of every task already stand together.
 
     Raises
@@ -75,6 +114,8 @@ def group_rows(labels):
     ValueError
         If a label is missing (None, NaN, NaT or pandas.NA) or not hashable.
     """
+    if labels is None:
+        return None, np.array([0, n_samples], dtype=np.intp), None
     runs = np.flatnonzero(np.concatenate([[True], _differ(labels[1:], labels[:-1])]))
     run_labels = labels[runs]
     # datetime64.tolist() turns nanoseconds, and NaT, into integers
@@ -91,7 +132,7 @@ def group_rows(labels):
     lengths = np.diff(np.append(runs, len(labels)))
     codes = np.repeat(np.array(run_codes, dtype=np.intp), lengths)
     starts = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.intp)
-    return names, starts, np.argsort(codes, kind="stable")
+    return names, starts, np.argsort(codes, kind="stable")[np.newaxis]
 
 
 def _differ(a, b):
@@ -118,6 +159,6 @@ def _check_present(run_labels, runs):
     for label, row in zip(run_labels, runs, strict=True):
         if is_missing(label):
             raise ValueError(
-                f"tasks has a missing label ({label}) in row {row}. Drop the row, or give "
-                "it a label of its own."
+                f"tasks has a missing label ({label}) in row {row}. Drop the row, or "
+                "give it a label of its own."
             )

@@ -52,7 +52,7 @@ def _canonical(X):
     if X.nnz > np.iinfo(np.int32).max:
         raise ValueError(
             f"X has {X.nnz} stored values; at most {np.iinfo(np.int32).max} can be "
-            "learned from in one call. Split the rows over several calls to partial_fit."
+            "learned from in one call. Split the rows over several calls."
         )
     parts = X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32)
     return type(X)(parts, shape=X.shape)
@@ -61,7 +61,8 @@ def _canonical(X):
 def _check_y(estimator, X, y):
     if y is None:
         raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
         )
     y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
@@ -101,7 +102,8 @@ def find_classes(y, missing):
         classes = np.unique(y[~missing])
     except TypeError as error:
         raise ValueError(
-            f"The class labels in y must be of one kind, all numbers or all strings: {error}."
+            "The class labels in y must be of one kind, all numbers or all strings: "
+            f"{error}."
         ) from error
     return classes
 
@@ -144,7 +146,7 @@ def check_weights(sample_weight, X):
 
 
 def check_start(value, name, shape):
-    """An initial parameter given by the user, as float64 in the shape of the parameter."""
+    """An array given by the user as float64, finite and of the given shape."""
     try:
         array = np.array(value, dtype=np.float64).reshape(shape)
     except (TypeError, ValueError) as error:

@@ -21,9 +21,9 @@ class _MetaUpdate(BaseEstimator):
     Methods
     -------
     step(t, n_samples, weight_sum, meta_eta0, phi_given)
-        a_t for task number t (from 1) of `n_samples` samples. `weight_sum` is the sum of
-        the square roots of the lengths of tasks 1 to t, `meta_eta0` the estimator's meta
-        step size, `phi_given` whether its `init` was an array.
+        a_t for task number t (from 1) of `n_samples` samples. `weight_sum` is the sum
+        of the square roots of the lengths of tasks 1 to t, `meta_eta0` the estimator's
+        meta step size, `phi_given` whether its `init` was an array.
     """
 
     _parameter_constraints: ClassVar[dict] = {}

@@ -1,8 +1,8 @@
 """Step sizes of the inner learner, and how they are learned from task to task.
 
 A rule holds hyperparameters only. What it learns is one float64 array, the *rule
-state*, that `start` makes, `propose` reads and `observe` updates in place. A rule with a
-`code` is also known to the compiled loop, which reads `kernel_parameters`.
+state*, that `start` makes, `propose` reads and `observe` updates in place. A rule with
+a `code` is also known to the compiled loop, which reads `kernel_parameters`.
 """
 
 from numbers import Real
@@ -45,7 +45,8 @@ class Fixed(_StepSize):
     --------
     >>> from skmeta import FMRLRegressor
     >>> from skmeta.linear_model import OGDRegressor
-    >>> FMRLRegressor(OGDRegressor(eta0=0.2), step_size="fixed").fit([[1]], [1]).step_size_
+    >>> model = FMRLRegressor(OGDRegressor(eta0=0.2), step_size="fixed")
+    >>> model.fit([[1]], [1]).step_size_
     0.2
     """
 

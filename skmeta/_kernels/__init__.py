@@ -4,7 +4,9 @@ try:
     from skmeta._kernels._loops_fast import learn_tasks, run_task, score_rows
 
     COMPILED = True
-except ModuleNotFoundError:  # not built; a broken build raises ImportError and must show
+except (
+    ModuleNotFoundError
+):  # not built; a broken build raises ImportError and must show
     from skmeta._kernels._loops_py import learn_tasks, run_task, score_rows
 
     COMPILED = False

@@ -625,7 +625,7 @@ def learn_tasks(
 
 cdef void score(
     const floating* data, const Matrix* X, const Py_ssize_t[::1] index,
-    const double[:, :, ::1] parameters, double bias, double[:, ::1] scores,
+    const double[:, :, ::1] parameters, double[:, ::1] scores,
 ) noexcept nogil:
     cdef Py_ssize_t d = X.n_features, i, k, n
     cdef const floating* x
@@ -639,23 +639,17 @@ cdef void score(
             column = X.indices + X.indptr[i]
         for k in range(scores.shape[1]):
             theta = &parameters[index[i], k, 0]
-            scores[i, k] = dot(x, column, n, theta) + bias * theta[d]
+            scores[i, k] = dot(x, column, n, theta) + theta[d]
 
 
-def score_rows(
-    X, const Py_ssize_t[::1] index, const double[:, :, ::1] parameters, double bias
-):
+def score_rows(X, const Py_ssize_t[::1] index, const double[:, :, ::1] parameters):
     """Scores of every row under its own parameter; see `_loops_py.score_rows`."""
     cdef Values values = Values(X)
     result = np.empty((X.shape[0], parameters.shape[1]))
     cdef double[:, ::1] scores = result
     with nogil:
         if values.is_double:
-            score(
-                &values.double_values[0], &values.matrix, index, parameters, bias, scores
-            )
+            score(&values.double_values[0], &values.matrix, index, parameters, scores)
         else:
-            score(
-                &values.float_values[0], &values.matrix, index, parameters, bias, scores
-            )
+            score(&values.float_values[0], &values.matrix, index, parameters, scores)
     return result

@@ -73,8 +73,8 @@ def learn_tasks(
     Task t starts at `phi`, or at own[own_index[t]] where `own_index` (or None) is not
     negative. Moves `phi`, the state `rule` of the step size and `clock` (tasks so far,
     and the sum of sqrt of their lengths), and fills row t of `history` and of
-    `parameters` (or None). A task that ends in non-finite numbers leaves all of these as
-    they were. The number of tasks is returned when none failed.
+    `parameters` (or None). A task that ends in non-finite numbers leaves all of these
+    as they were. The number of tasks is returned when none failed.
     """
     learner, step_size = algorithm.learner, algorithm.step_size
     losses = np.zeros(len(batch.y))
@@ -102,10 +102,10 @@ def learn_tasks(
     return len(batch.starts) - 1
 
 
-def score_rows(X, index, parameters, bias):
+def score_rows(X, index, parameters):
     """Scores of every row under its own parameter: (n_rows, n_outputs)."""
     scores = np.empty((X.shape[0], parameters.shape[1]))
     for k in np.unique(index):
         rows = np.flatnonzero(index == k)
-        scores[rows] = X[rows] @ parameters[k, :, :-1].T + bias * parameters[k, :, -1]
+        scores[rows] = X[rows] @ parameters[k, :, :-1].T + parameters[k, :, -1]
     return scores

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from sklearn.base import clone
 
 from skmeta import _kernels
 from skmeta._losses import Loss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OGDLearner:
     """Online gradient descent, or its implicit form, on one loss.
 
@@ -46,9 +47,18 @@ class OGDLearner:
         return self.eta0 / np.sqrt(n_samples) if self.divide_by_root else self.eta0
 
     def run_task(self, batch, t, theta, eta, losses, average, grad_sq):
-        return _kernels.run_task(
-            batch, t, self, theta, eta, losses, average, grad_sq
+        return _kernels.run_task(batch, t, self, theta, eta, losses, average, grad_sq)
+
+    def adapt(self, estimator, theta, eta, rows, *, average, attributes):
+        """A clone of `estimator` trained on checked rows from `theta` on."""
+        adapted = clone(estimator).set_params(
+            eta0=float(eta[0, 0]) if eta.size == 1 else eta.copy(),
+            learning_rate="constant",
+            average=estimator.average or average,
         )
+        vars(adapted).update(attributes, t_=0)
+        adapted._learn(*rows, adapted._make_learner(theta.shape), theta)
+        return adapted
 
     def shuffled(self, order, starts, generators):
         """The order in which rows are visited: one row of it per pass if shuffling.

@@ -92,8 +92,9 @@ class _BaseOGD(BaseEstimator):
             bad = np.flatnonzero(np.isnan(y) | np.isinf(y))
             if bad.size:
                 raise ValueError(
-                    f"Input y contains NaN, infinity or a class not in `classes` in row "
-                    f"{bad[0]}. Drop the row, or name all classes in the first call."
+                    "Input y contains NaN, infinity or a class not in `classes` in "
+                    f"row {bad[0]}. Drop the row, or name all classes in the first "
+                    "call."
                 )
             weight, counts = check_weights(sample_weight, X)
             shape = (self._n_outputs(), X.shape[1] + 1)
@@ -105,18 +106,14 @@ class _BaseOGD(BaseEstimator):
             else:
                 theta = _pack(self.coef_, self.intercept_, shape)
             learner = self._make_learner(shape, max_iter)
-            n_samples = X.shape[0]
-            if counts is not None:
-                X, y = X[counts], y[counts]
-            self._learn(X, y, weight, learner, theta)
-            if counts is not None:
-                losses = np.zeros(n_samples)
-                losses[counts] = self.losses_
-                self.losses_ = losses
+            self._learn(X, y, weight, counts, learner, theta)
         return self
 
-    def _learn(self, X, y, weight, learner, theta):
-        """Train `theta` on checked rows as one task and publish the result."""
+    def _learn(self, X, y, weight, counts, learner, theta):
+        """Train `theta` on the rows that count as one task and publish the result."""
+        all_losses = np.zeros(len(y))
+        if counts is not None:
+            X, y = X[counts], y[counts]
         n_samples = len(y)
         starts = np.array([0, n_samples], dtype=np.intp)
         generator = np.random.default_rng(
@@ -135,7 +132,8 @@ class _BaseOGD(BaseEstimator):
             average += self.t_ / (self.t_ + n_steps) * (before - average)
         self.t_ += n_steps
         self.n_iter_ = learner.max_iter
-        self.losses_, self.grad_sq_norm_ = losses, float(grad_sq.sum())
+        all_losses[slice(None) if counts is None else counts] = losses
+        self.losses_, self.grad_sq_norm_ = all_losses, float(grad_sq.sum())
         self._theta = theta
         self.average_coef_, self.average_intercept_ = self._shape_coef(average)
         self.coef_, self.intercept_ = self._shape_coef(
@@ -217,8 +215,8 @@ class OGDRegressor(RegressorMixin, _BaseOGD):
     average_intercept_ : ndarray of shape (1,)
         Intercept, likewise.
     losses_ : ndarray of shape (n_samples,)
-        Prequential losses of the last call: every sample of the first pass was predicted
-        before it was learned from. Weighted by `sample_weight`.
+        Prequential losses of the last call: every sample of the first pass was
+        predicted before it was learned from. Weighted by `sample_weight`.
     grad_sq_norm_ : float
         Sum of the squared norms of the gradients behind `losses_`.
     n_iter_ : int
@@ -246,8 +244,8 @@ class OGDRegressor(RegressorMixin, _BaseOGD):
         <= ||theta - theta_1||**2 / (2 eta) + eta / 2 * sum_i ||g_i||**2
 
     for both updates [1]_; with an array of step sizes coordinate by coordinate, and
-    without a ball. Parameters are float64 whatever the type of X. A sample of weight zero
-    leaves no trace.
+    without a ball. Parameters are float64 whatever the type of X. A sample of weight
+    zero leaves no trace.
 
     References
     ----------
@@ -386,7 +384,9 @@ class OGDRegressor(RegressorMixin, _BaseOGD):
         return self._scores(X)[:, 0]
 
     def _make_loss(self):
-        parameter = self.quantile if self.loss in ("pinball", "quantile") else self.epsilon
+        parameter = (
+            self.quantile if self.loss in ("pinball", "quantile") else self.epsilon
+        )
         return REGRESSION_LOSSES[self.loss](parameter)
 
     def _check_targets(self, X, y, classes, reset):
@@ -403,17 +403,17 @@ def _has_probabilities(estimator):
     if estimator.loss in POSITIVE_PROBABILITY:
         return True
     raise AttributeError(
-        f"predict_proba is available for loss in {sorted(POSITIVE_PROBABILITY)}, not for "
-        f"loss={estimator.loss!r}"
+        f"predict_proba is available for loss in {sorted(POSITIVE_PROBABILITY)}, not "
+        f"for loss={estimator.loss!r}"
     )
 
 
 class OGDClassifier(ClassifierMixin, _BaseOGD):
     """Linear classification by online gradient descent, one sample at a time, in order.
 
-    Two classes share one row of weights. More are learned one against all others, with a
-    row each; the loss of a sample is then the sum over the rows, and the ball of `radius`
-    holds all rows together.
+    Two classes share one row of weights. More are learned one against all others, with
+    a row each; the loss of a sample is then the sum over the rows, and the ball of
+    `radius` holds all rows together.
 
     Parameters
     ----------
@@ -456,8 +456,8 @@ class OGDClassifier(ClassifierMixin, _BaseOGD):
     average_intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts, likewise.
     losses_ : ndarray of shape (n_samples,)
-        Prequential losses of the last call: every sample of the first pass was predicted
-        before it was learned from. Weighted by `sample_weight`.
+        Prequential losses of the last call: every sample of the first pass was
+        predicted before it was learned from. Weighted by `sample_weight`.
     grad_sq_norm_ : float
         Sum of the squared norms of the gradients behind `losses_`.
     n_iter_ : int

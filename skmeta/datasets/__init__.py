@@ -1,0 +1,11 @@
+"""Tasks to learn from: synthetic with a known truth, and small real data sets."""
+
+from skmeta.datasets._generators import make_task_classification, make_task_regression
+from skmeta.datasets._loaders import load_chick_weights, load_wage_panel
+
+__all__ = [
+    "load_chick_weights",
+    "load_wage_panel",
+    "make_task_classification",
+    "make_task_regression",
+]

@@ -1,0 +1,442 @@
+"""What both meta-estimators share: tasks in, a shared initialization out."""
+
+import warnings
+from abc import abstractmethod
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted
+
+from skmeta import _kernels
+from skmeta._sklearn import HasMethods, Interval, StrOptions
+from skmeta._tasks import Batch, check_labels, group_rows, split_column
+from skmeta._validation import (
+    check_start,
+    check_weights,
+    check_X,
+    find_nonfinite,
+    unchanged_on_error,
+)
+from skmeta.fmrl._algorithm import Algorithm
+from skmeta.fmrl._foreign import ForeignLearner
+from skmeta.fmrl._state import HISTORY, MetaState
+from skmeta.linear_model._ogd import _BaseOGD, diverged_message
+from skmeta.meta_update import META_UPDATES
+from skmeta.step_size import STEP_SIZES, Fixed
+
+_SHARED = ("classes_", "n_features_in_", "feature_names_in_")
+
+
+def _learned(function):
+    """A read-only attribute of the learned state, absent before there is one."""
+
+    def read(self):
+        if "_state" not in self.__dict__:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute "
+                f"{function.__name__!r} before fit or partial_fit"
+            )
+        return function(self, self._state)
+
+    return property(read, doc=function.__doc__)
+
+
+class _BaseFMRL(BaseEstimator):
+    """Meta-learning of linear models; targets are the subclasses' business."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "estimator": [HasMethods(["fit", "partial_fit"]), None],
+        "task_parameter": [StrOptions({"last", "average"})],
+        "meta_update": [StrOptions(set(META_UPDATES)), HasMethods("step")],
+        "meta_eta0": [Interval(Real, 0, 1, closed="both")],
+        "step_size": [
+            StrOptions(set(STEP_SIZES)),
+            HasMethods(["start", "propose", "observe"]),
+        ],
+        "task_column": [str, Integral, None],
+        "init": [StrOptions({"zero"}), "array-like"],
+        "n_passes": [Interval(Integral, 1, None, closed="left")],
+        "unknown_task": [StrOptions({"init", "raise"})],
+        "on_bad_task": [StrOptions({"raise", "warn", "skip"})],
+        "store_tasks": ["boolean"],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        task_parameter: str = "last",
+        meta_update: Any = "ftl",
+        meta_eta0: float = 0.1,
+        step_size: Any = "isotropic",
+        task_column: str | int | None = None,
+        init: str | ArrayLike = "zero",
+        n_passes: int = 1,
+        unknown_task: str = "init",
+        on_bad_task: str = "raise",
+        store_tasks: bool = True,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ):
+        self.estimator = estimator
+        self.task_parameter = task_parameter
+        self.meta_update = meta_update
+        self.meta_eta0 = meta_eta0
+        self.step_size = step_size
+        self.task_column = task_column
+        self.init = init
+        self.n_passes = n_passes
+        self.unknown_task = unknown_task
+        self.on_bad_task = on_bad_task
+        self.store_tasks = store_tasks
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_state")
+
+    # ---- what differs between classification and regression
+
+    @abstractmethod
+    def _default_estimator(self):
+        """The inner learner that `estimator=None` stands for."""
+
+    @abstractmethod
+    def _check_targets(self, X, y, classes):
+        """Targets as the kernels read them; NaN where nothing can be learned."""
+
+    @abstractmethod
+    def _target_problem(self, value, row):
+        """What is wrong with a target that cannot be learned from."""
+
+    @abstractmethod
+    def _n_outputs(self):
+        """Number of rows of weights."""
+
+    @abstractmethod
+    def _shape_coef(self, parameters):
+        """Weights and intercepts of one or more parameters, shaped for the user."""
+
+    # ---- learning
+
+    def _ingest(self, X, y, tasks, sample_weight, classes=None, *, reset, n_passes=1):
+        """Learn from the tasks of one call, from the start if `reset`."""
+        with unchanged_on_error(self):
+            X, labels = self._split_labels(X, tasks)
+            X = check_X(self, X, reset=reset, ensure_all_finite=False)
+            if labels is not None:
+                labels = check_labels(labels, X.shape[0])
+            targets = self._check_targets(X, y, classes)
+            weight, counts = check_weights(sample_weight, X)
+            y = np.asarray(y)
+            if counts is not None:
+                X, y, targets = X[counts], y[counts], targets[counts]
+                labels = None if labels is None else labels[counts]
+            names, starts, order = group_rows(labels, len(targets))
+            batch = Batch(X, targets, weight, starts, order)
+            state = self._start(X.shape[1], reset)
+            kept = self.store_tasks and names is not None
+            parameters = np.empty((len(starts) - 1, *state.phi.shape)) if kept else None
+            for n_pass in range(n_passes):
+                own = self._own(state, names) if n_pass == 0 else None
+                done = self._learn(state, batch, own, parameters, names, y)
+                if self.verbose:
+                    self._report(state, n_pass, n_passes, int(done.sum()))
+            if kept:
+                names = [name for name, ok in zip(names, done, strict=True) if ok]
+                state.store(names, parameters[done])
+            self._state = state
+        return self
+
+    def _start(self, n_features, reset):
+        """A draft of the state, with the algorithm that the parameters describe."""
+        shape = (self._n_outputs(), n_features + 1)
+        phi_given = not isinstance(self.init, str)
+        algorithm = Algorithm(
+            learner=self._make_learner(shape),
+            task_parameter=self.task_parameter,
+            step_size=_resolve(self.step_size, STEP_SIZES),
+            meta_update=_resolve(self.meta_update, META_UPDATES),
+            meta_eta0=float(self.meta_eta0),
+            phi_given=phi_given,
+        )
+        self._check_foreign(algorithm)
+        rule = algorithm.step_size.start(shape)
+        if not reset:
+            state = self._state.draft()
+            before = state.algorithm.step_size
+            if type(before) is not type(algorithm.step_size) or (
+                rule.shape != state.rule.shape
+            ):
+                raise ValueError(
+                    f"step_size changed from {before} to {algorithm.step_size} since "
+                    "the last call; what the one has learned is of no use to the "
+                    "other. Call fit to start again."
+                )
+            state.algorithm = algorithm
+            return state
+        phi = np.zeros(shape)
+        if phi_given:
+            init = np.atleast_2d(self.init)
+            width = shape[1] if init.shape[-1] == shape[1] else n_features
+            phi[:, :width] = check_start(init, "init", (shape[0], width))
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        return MetaState(algorithm, phi, rule, seed)
+
+    def _inner(self):
+        """The inner learner, its parameters validated."""
+        if self.estimator is None:
+            return self._default_estimator()
+        if isinstance(self.estimator, BaseEstimator):
+            self.estimator._validate_params()
+        return self.estimator
+
+    def _make_learner(self, shape):
+        inner = self._inner()
+        own_kind = type(self._default_estimator())
+        if isinstance(inner, own_kind):
+            return inner._make_learner(shape)
+        same_kind = is_classifier if hasattr(self, "classes_") else is_regressor
+        if isinstance(inner, _BaseOGD) or not same_kind(inner):
+            raise ValueError(
+                f"The 'estimator' parameter of {type(self).__name__} must be an "
+                f"{own_kind.__name__} or another linear model of that kind. Got "
+                f"{inner!r} instead."
+            )
+        return ForeignLearner(inner, getattr(self, "classes_", None))
+
+    def _check_foreign(self, algorithm):
+        if not isinstance(algorithm.learner, ForeignLearner):
+            return
+        if not isinstance(algorithm.step_size, Fixed) or algorithm.needs_average:
+            name = type(algorithm.learner.estimator).__name__
+            raise ValueError(
+                f"{name} reports neither gradients nor its average iterate: use it "
+                "with step_size='fixed' and task_parameter='last', or use an estimator "
+                "of skmeta.linear_model."
+            )
+
+    def _own(self, state, names):
+        """(parameters, row for every task or -1): a known task starts at its own."""
+        if names is None or not state.index:
+            return None
+        rows = np.array([state.index.get(name, -1) for name in names], dtype=np.intp)
+        return state.parameters.array, rows
+
+    def _learn(self, state, batch, own, parameters, names, y):
+        """One pass over the tasks of a call: moves `state`, says which were learned."""
+        learner, n_tasks = state.algorithm.learner, len(batch.starts) - 1
+        first_number = len(state.history) + state.n_skipped
+        generators = (
+            np.random.default_rng((state.seed, first_number + t))
+            for t in range(n_tasks)
+        )
+        order = learner.shuffled(batch.order, batch.starts, generators)
+        history = np.empty(n_tasks, HISTORY)
+        arrays = state.phi, state.rule, state.clock, *(own or (None, None))
+        done = np.ones(n_tasks, dtype=bool)
+        first = 0
+        while first < n_tasks:
+            t = state.algorithm.learn_tasks(
+                batch._replace(order=order), first, *arrays, history, parameters
+            )
+            if t < n_tasks:
+                self._handle_bad_task(self._problem(batch, t, names, y))
+                done[t] = False
+            first = t + 1
+        state.n_skipped += n_tasks - int(done.sum())
+        state.history = state.history.extend(history[done])
+        return done
+
+    def _handle_bad_task(self, problem):
+        if self.on_bad_task == "raise":
+            raise ValueError(problem)
+        if self.on_bad_task == "warn":
+            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=5)
+
+    def _problem(self, batch, t, names, y):
+        """Why task t could not be learned from, and what to do."""
+        task = "The task of this call" if names is None else f"Task {names[t]!r}"
+        rows = batch.rows(t)
+        bad = find_nonfinite(batch.X[rows])
+        if bad is not None:
+            feature = getattr(self, "feature_names_in_", range(batch.X.shape[1]))[
+                bad[1]
+            ]
+            return (
+                f"{task}: X contains NaN or infinity in row {bad[0]} of the task, "
+                f"feature {feature!r}. Drop the row, impute the value, or set "
+                "on_bad_task='skip'."
+            )
+        bad = np.flatnonzero(~np.isfinite(batch.y[rows]))
+        if bad.size:
+            return f"{task}: {self._target_problem(y[rows[bad[0]]], bad[0])}"
+        return diverged_message(task)
+
+    def _report(self, state, n_pass, n_passes, n_done):
+        loss = np.mean(state.history.array["loss"][-n_done:]) if n_done else np.nan
+        print(
+            f"[{type(self).__name__}] pass {n_pass + 1} of {n_passes}: {n_done} tasks, "
+            f"mean prequential loss {loss:.6g}"
+        )
+
+    # ---- using what was learned
+
+    def _split_labels(self, X, tasks):
+        if self.task_column is None:
+            return X, tasks
+        if tasks is not None:
+            raise ValueError(
+                f"Give the task labels once: as tasks= or as task_column="
+                f"{self.task_column!r}, not both."
+            )
+        return split_column(X, self.task_column)
+
+    def _scores(self, X, tasks):
+        """Raw scores (n_samples, n_outputs), every row under its task's parameters."""
+        check_is_fitted(self)
+        X, labels = self._split_labels(X, tasks)
+        X = check_X(self, X, reset=False)
+        state = self._state
+        if labels is None:
+            coef, intercept = state.phi[:, :-1], state.phi[:, -1]
+            return safe_sparse_dot(X, coef.T, dense_output=True) + intercept
+        names, starts, order = group_rows(check_labels(labels, X.shape[0]), X.shape[0])
+        rows = np.array([state.index.get(name, -1) for name in names], dtype=np.intp)
+        unknown = rows < 0
+        if unknown.any() and self.unknown_task == "raise":
+            raise ValueError(
+                f"Task {names[unknown.argmax()]!r} is unknown ({int(unknown.sum())} of "
+                f"{len(names)} tasks are). Teach it with partial_fit, or predict from "
+                "the shared initialization with unknown_task='init'."
+            )
+        parameters = np.empty((len(names), *state.phi.shape))
+        parameters[unknown] = state.phi
+        parameters[~unknown] = state.parameters.array[rows[~unknown]]
+        index = np.repeat(np.arange(len(names)), np.diff(starts))
+        if order is not None:
+            index[order[0]] = index.copy()
+        return _kernels.score_rows(X, index, parameters)
+
+    def adapt(
+        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Any:
+        """Fit an inner estimator to a new task; the meta-estimator is left untouched.
+
+        The estimator starts at the shared initialization, takes the learned step size,
+        and holds the task parameter: the last or the average iterate.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows of one task, in the order in which they are learned from, with the
+            columns of `fit`.
+        y : array-like of shape (n_samples,)
+            Targets; of a classifier, any of `classes_`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0. None: all 1.
+
+        Returns
+        -------
+        estimator : estimator
+            A fitted clone of `estimator`. It knows the features only: it predicts, and
+            goes on learning with its own `partial_fit`, without the `task_column`.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid or the parameters leave the finite numbers.
+        """
+        check_is_fitted(self)
+        X, _ = self._split_labels(X, None)
+        X = check_X(self, X, reset=False, ensure_all_finite=False)
+        targets = self._check_targets(X, y, getattr(self, "classes_", None))
+        weight, counts = check_weights(sample_weight, X)
+        whole = Batch(X, targets, None, np.array([0, len(targets)]), None)
+        if find_nonfinite(X) or not np.isfinite(targets).all():
+            raise ValueError(self._problem(whole, 0, None, np.asarray(y)))
+        state = self._state
+        n_samples = len(targets) if weight is None else len(weight)
+        return state.algorithm.learner.adapt(
+            self._inner(),
+            state.phi.copy(),
+            state.algorithm.step(state, n_samples),
+            (X, targets, weight, counts),
+            average=state.algorithm.needs_average,
+            attributes={
+                name: self.__dict__[name] for name in _SHARED if name in self.__dict__
+            },
+        )
+
+    # ---- fitted attributes, views of the state
+
+    @_learned
+    def coef_(self, state):
+        """Weights of the shared initialization."""
+        return self._shape_coef(state.phi)[0]
+
+    @_learned
+    def intercept_(self, state):
+        """Intercept of the shared initialization."""
+        return self._shape_coef(state.phi)[1]
+
+    @_learned
+    def task_labels_(self, state):
+        """Labels of the known tasks, in order of first appearance."""
+        return state.labels
+
+    @_learned
+    def task_coef_(self, state):
+        """Weights of the known tasks."""
+        return self._shape_coef(state.parameters.array)[0]
+
+    @_learned
+    def task_intercept_(self, state):
+        """Intercepts of the known tasks."""
+        return self._shape_coef(state.parameters.array)[1]
+
+    @_learned
+    def history_(self, state):
+        """One row per learned task."""
+        return state.history.array
+
+    @_learned
+    def step_size_(self, state):
+        """Step size of a next task as long as the last one."""
+        n_samples = state.history.array["n_samples"][-1] if len(state.history) else 1
+        eta = state.algorithm.step(state, n_samples)
+        return float(eta[0, 0]) if eta.size == 1 else eta
+
+    @_learned
+    def n_tasks_seen_(self, state):
+        """Number of tasks learned from, every pass and every return counted."""
+        return len(state.history)
+
+    @_learned
+    def n_tasks_skipped_(self, state):
+        """Number of bad tasks that were left out."""
+        return state.n_skipped
+
+
+def _resolve(value, named):
+    """The object that a name stands for; an object's own parameters validated."""
+    if isinstance(value, str):
+        return named[value]
+    if isinstance(value, BaseEstimator):
+        value._validate_params()
+    return clone(value, safe=False)

@@ -1,0 +1,84 @@
+"""Inner learners that are not our own: any linear model with settable weights."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import clone
+
+from skmeta._validation import find_nonfinite
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignLearner:
+    """A scikit-learn linear model with `partial_fit`, started at given weights.
+
+    It reports no prequential losses, no gradients and no step size: they are NaN in the
+    history.
+
+    Attributes
+    ----------
+    estimator : estimator with `partial_fit`, `coef_` and `intercept_`
+    classes : ndarray of shape (n_classes,) or None
+        None for a regressor.
+    """
+
+    code: ClassVar[None] = None
+    shuffle: ClassVar[bool] = False
+
+    estimator: Any
+    classes: np.ndarray | None
+
+    def step(self, n_samples):
+        return np.full((1, 1), np.nan)
+
+    def shuffled(self, order, starts, generators):
+        return order
+
+    def run_task(self, batch, t, theta, eta, losses, average, grad_sq):
+        rows = batch.rows(t)
+        X, y = batch.X[rows], batch.y[rows]
+        if find_nonfinite(X) or not np.isfinite(y).all():
+            return False
+        weight = None if batch.sample_weight is None else batch.sample_weight[rows]
+        model = self.started(theta)
+        self.learn(model, X, self.decode(y), weight)
+        losses[rows] = grad_sq[:] = np.nan
+        theta[:, :-1], theta[:, -1] = model.coef_, model.intercept_
+        return bool(np.isfinite(theta).all())
+
+    def adapt(self, estimator, theta, eta, rows, *, average, attributes):
+        """A clone of the estimator trained on checked rows from `theta` on."""
+        X, y, weight, counts = rows
+        if counts is not None:
+            X, y = X[counts], y[counts]
+        model = self.started(theta)
+        self.learn(model, X, self.decode(y), weight)
+        vars(model).update(attributes)
+        return model
+
+    def decode(self, y):
+        """Class labels from the targets of the kernels."""
+        if self.classes is None:
+            return y
+        index = y > 0 if len(self.classes) == 2 else y
+        return self.classes[index.astype(np.intp)]
+
+    def started(self, theta):
+        """A clone of the estimator that stands at `theta`."""
+        model = clone(self.estimator)
+        coef, intercept = theta[:, :-1].copy(), theta[:, -1].copy()
+        if self.classes is None:
+            coef = coef[0]
+        else:
+            model.classes_ = self.classes
+        model.coef_, model.intercept_ = coef, intercept
+        model.n_features_in_ = theta.shape[1] - 1
+        return model
+
+    def learn(self, model, X, y, weight):
+        """One call of `partial_fit`."""
+        options = {} if weight is None else {"sample_weight": weight}
+        if self.classes is not None:
+            options["classes"] = self.classes
+        model.partial_fit(X, y, **options)

@@ -1,0 +1,290 @@
+"""FMRLRegressor: meta-learning of linear regression."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+
+from skmeta._sklearn import _fit_context
+from skmeta._validation import check_numeric_y
+from skmeta.fmrl._base import _BaseFMRL
+from skmeta.linear_model import OGDRegressor
+
+
+class FMRLRegressor(RegressorMixin, _BaseFMRL):
+    """Linear regression for many related tasks, from a shared initialization.
+
+    Learns where a linear model of a new task should start and how far it should step,
+    so that a few rows of the task suffice. `partial_fit` takes in one task at a time.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        The inner learner, trained within a task. None stands for `OGDRegressor()`,
+        whose implicit update is safe for features of any scale. Any linear regressor
+        with `partial_fit` and settable `coef_` and `intercept_` will do, with
+        `step_size='fixed'` and `task_parameter='last'`.
+    task_parameter : {'last', 'average'}, default='last'
+        The parameter that stands for a finished task: the last iterate, or the average
+        of the iterates at which gradients were taken.
+    meta_update : {'ftl', 'aogd', 'constant', 'linear'} or object, default='ftl'
+        How far the shared initialization moves towards the parameter of a finished
+        task; a name, or an object of :mod:`skmeta.meta_update`. 'ftl' keeps the mean of
+        all task parameters, weighted by the root of their length.
+    meta_eta0 : float, default=0.1
+        Meta step size of 'constant' (Reptile) and first one of 'linear', in [0, 1]. 0
+        is single-task learning; 1 starts each task where the last one ended. Not used
+        by 'ftl' and 'aogd'.
+    step_size : {'fixed', 'doubling', 'isotropic', 'per_coordinate'} or object, \
+            default='isotropic'
+        Step size within a task; a name, or an object of :mod:`skmeta.step_size`.
+        'fixed' is the inner learner's own. The others are learned from task to task.
+    task_column : str or int, default=None
+        Name or index of the column of X that holds the task labels. It is not a
+        feature.
+    init : 'zero' or array-like of shape (n_features + 1,), \
+            default='zero'
+        The first shared initialization, the intercept last. The intercept may be left
+        out and is zero then.
+    n_passes : int, default=1
+        Passes of `fit` over the tasks, >= 1. In every pass all tasks start from the
+        shared initialization.
+    unknown_task : {'init', 'raise'}, default='init'
+        Whether rows of an unknown task are predicted from the shared initialization or
+        raise an error.
+    on_bad_task : {'raise', 'warn', 'skip'}, default='raise'
+        What to do with a task that holds NaN or infinity, or that ends in
+        non-finite parameters: refuse the whole call, or leave out the task with or
+        without a warning.
+    store_tasks : bool, default=True
+        Whether the parameters of labelled tasks are kept. Without them every task is
+        unknown to `predict`, and memory does not grow with the number of tasks but for
+        one row of `history_` each.
+    warm_start : bool, default=False
+        Whether `fit` goes on from what was learned before rather than from the start.
+    random_state : int, RandomState instance or None, default=None
+        Used where the inner learner shuffles.
+    verbose : int, default=0
+        Whether to print one line per pass.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Weights of the shared initialization.
+    intercept_ : ndarray of shape (1,)
+        Intercept of the shared initialization.
+    step_size_ : float or ndarray of shape (n_outputs, n_features + 1)
+        Step size of a next task as long as the last one; with one per parameter, the
+        intercept's is last.
+    task_labels_ : ndarray of shape (n_tasks,)
+        Labels of the known tasks, in order of first appearance.
+    task_coef_ : ndarray of shape (n_tasks, ...)
+        Their weights, each shaped like `coef_`.
+    task_intercept_ : ndarray of shape (n_tasks, ...)
+        Their intercepts, each shaped like `intercept_`.
+    history_ : structured ndarray of shape (n_tasks_seen_,)
+        One row per learned task, in order: `n_samples`; `loss`, the mean prequential
+        loss (every sample predicted before it is learned from); `distance` of the task
+        parameter from the shared initialization; `grad_sq_norm`, the sum of squared
+        gradient norms; `step_size`, a mean where there is one per parameter.
+        ``pandas.DataFrame(model.history_)`` makes it a table.
+    n_tasks_seen_ : int
+        Number of tasks learned from; every pass and every return of a task counts.
+    n_tasks_skipped_ : int
+        Number of bad tasks left out.
+    n_features_in_ : int
+        Number of features, the task column not counted.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had any.
+
+    See Also
+    --------
+    FMRLClassifier : The same for classification.
+    skmeta.linear_model.OGDRegressor : The inner learner.
+
+    Notes
+    -----
+    Task t starts at the shared initialization phi_t and ends at its task parameter
+    theta_t; then phi_{t+1} = phi_t + a_t (theta_t - phi_t), with a_t from the
+    meta-update [1]_. Learned step sizes follow [1]_ ('doubling') and [2]_ ('isotropic',
+    'per_coordinate'). Tasks are learned in order of first appearance; parameters are
+    float64 whatever the type of X.
+
+    Metadata routing: `tasks` can be requested by ``set_fit_request(tasks=True)`` and
+    its likes; a `task_column` works everywhere without it.
+
+    References
+    ----------
+    .. [1] Balcan, Khodak, Talwalkar, "Provable Guarantees for Gradient-Based
+       Meta-Learning", ICML 2019.
+    .. [2] Khodak, Balcan, Talwalkar, "Adaptive Gradient-Based Meta-Learning Methods",
+       NeurIPS 2019.
+
+    Examples
+    --------
+    >>> from skmeta import FMRLRegressor
+    >>> from skmeta.datasets import make_task_regression
+    >>> X, y, tasks = make_task_regression(n_tasks=200, random_state=0)
+    >>> model = FMRLRegressor().fit(X, y, tasks=tasks)
+    >>> X_new, y_new = X[tasks == 7], y[tasks == 7]
+    >>> adapted = model.adapt(X_new[:4], y_new[:4])
+    >>> adapted.predict(X_new[4:]).shape
+    (6,)
+    >>> known = model.predict(X, tasks=tasks)
+    >>> bool(((y - known) ** 2).mean() < ((y - model.predict(X)) ** 2).mean())
+    True
+    """
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        tasks: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Learn the shared initialization from many tasks.
+
+        Equals a reset followed by `partial_fit` task by task, to the last bit, if
+        `n_passes` is 1.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features of all tasks. The rows of a task are learned from in their order,
+            the tasks in order of first appearance.
+        y : array-like of shape (n_samples,)
+            Targets.
+        tasks : array-like of shape (n_samples,) or a single label, default=None
+            Task label of every row. None, without a `task_column`: all rows are one
+            task.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0; a row of weight 0 leaves no trace.
+            None: all 1.
+
+        Returns
+        -------
+        self : FMRLRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid or a task cannot be learned from, naming the task;
+            nothing is changed then.
+        """
+        reset = not (self.warm_start and hasattr(self, "_state"))
+        return self._ingest(
+            X, y, tasks, sample_weight, reset=reset, n_passes=self.n_passes
+        )
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        tasks: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Learn from one more task, or from the tasks labelled by `tasks`.
+
+        Moves the shared initialization. A task that is known goes on from its own
+        parameters; any other starts at the shared initialization.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features, in the order in which they are learned from.
+        y : array-like of shape (n_samples,)
+            Targets.
+        tasks : array-like of shape (n_samples,) or a single label, default=None
+            Task label of every row. None, without a `task_column`: all rows are one
+            task without a name, whose parameters are not kept.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0; a row of weight 0 leaves no trace.
+            None: all 1.
+
+        Returns
+        -------
+        self : FMRLRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid or a task cannot be learned from, naming the task;
+            nothing is changed then.
+        """
+        reset = not hasattr(self, "_state")
+        return self._ingest(X, y, tasks, sample_weight, reset=reset)
+
+    def predict(self, X: Any, *, tasks: ArrayLike | None = None) -> np.ndarray:
+        """Predict targets.
+
+        Rows of a known task use its own parameters, rows of an unknown one the shared
+        initialization (see `unknown_task`).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        tasks : array-like of shape (n_samples,) or a single label, default=None
+            Task label of every row. None, without a `task_column`: the shared
+            initialization for all rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Predictions.
+        """
+        return self._scores(X, tasks)[:, 0]
+
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        tasks: ArrayLike | None = None,
+    ) -> float:
+        """Coefficient of determination of `predict(X, tasks=tasks)`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            True targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+        tasks : array-like of shape (n_samples,) or a single label, default=None
+            Task labels, as for `predict`.
+
+        Returns
+        -------
+        score : float
+            R^2, at most 1.
+        """
+        return r2_score(y, self.predict(X, tasks=tasks), sample_weight=sample_weight)
+
+    def _default_estimator(self):
+        return OGDRegressor()
+
+    def _check_targets(self, X, y, classes):
+        return check_numeric_y(self, X, y)
+
+    def _target_problem(self, value, row):
+        return (
+            f"y is {value} in row {row} of the task. Drop the row, or set "
+            "on_bad_task='skip'."
+        )
+
+    def _n_outputs(self):
+        return 1
+
+    def _shape_coef(self, parameters):
+        return parameters[..., 0, :-1], parameters[..., -1]

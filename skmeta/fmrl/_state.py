@@ -1,0 +1,119 @@
+"""Everything a meta-estimator has learned, as one value.
+
+A call learns on a draft and publishes it in one assignment when it has succeeded; a
+draft that is dropped has changed nothing.
+"""
+
+from copy import copy
+
+import numpy as np
+
+HISTORY = np.dtype(
+    [
+        ("n_samples", np.int64),
+        ("loss", np.float64),
+        ("distance", np.float64),
+        ("grad_sq_norm", np.float64),
+        ("step_size", np.float64),
+    ]
+)
+
+
+class Rows:
+    """A growing array of equal rows: appending costs amortised time per row.
+
+    `extend` returns a new value. The two share memory as long as the old one is the
+    latest; each sees its own rows only.
+    """
+
+    def __init__(self, array):
+        self._room = [array, len(array)]  # shared between values: memory, rows in use
+        self._n = len(array)
+
+    def __len__(self):
+        return self._n
+
+    @property
+    def array(self):
+        return self._room[0][: self._n]
+
+    def extend(self, block):
+        n = self._n + len(block)
+        grown = Rows.__new__(Rows)
+        grown._room, grown._n = self._room, n
+        memory, in_use = self._room
+        if in_use != self._n or n > len(memory):
+            memory = np.empty((max(n, 2 * self._n), *block.shape[1:]), block.dtype)
+            memory[: self._n] = self.array
+            grown._room = [memory, n]
+        memory[self._n : n] = block
+        grown._room[1] = n
+        return grown
+
+    def __getstate__(self):
+        return self.array.copy()
+
+    def __setstate__(self, array):
+        self.__init__(array)
+
+
+class MetaState:
+    """What has been learned.
+
+    Attributes
+    ----------
+    algorithm : Algorithm
+        Of the last call.
+    phi : ndarray of shape (n_outputs, n_features + 1)
+        The shared initialization, intercept last.
+    rule : ndarray
+        State of the step-size rule.
+    clock : ndarray of shape (2,)
+        Number of tasks so far and the sum of the square roots of their lengths.
+    seed : int
+        Task number t is shuffled by a generator made from (seed, t).
+    history : Rows of HISTORY
+    index : dict
+        Row in `parameters` of every stored task, by label.
+    parameters : Rows
+        Task parameters, each shaped like `phi`.
+    n_skipped : int
+    """
+
+    def __init__(self, algorithm, phi, rule, seed):
+        self.algorithm, self.phi, self.rule, self.seed = algorithm, phi, rule, seed
+        self.clock = np.zeros(2)
+        self.history = Rows(np.empty(0, HISTORY))
+        self.index = {}
+        self.parameters = Rows(np.empty((0, *phi.shape)))
+        self.n_skipped = 0
+
+    def draft(self):
+        """A copy to learn on; the stored tasks are shared until `store`."""
+        draft = copy(self)
+        for name in ("phi", "rule", "clock"):
+            setattr(draft, name, getattr(self, name).copy())
+        return draft
+
+    def store(self, names, parameters):
+        """Keep the parameters of the named tasks, instead of earlier ones.
+
+        Changes what drafts share, so it comes last in a call.
+        """
+        new = [i for i, name in enumerate(names) if name not in self.index]
+        old = [i for i, name in enumerate(names) if name in self.index]
+        rows = [self.index[names[i]] for i in old]
+        first = len(self.parameters)
+        self.parameters = self.parameters.extend(parameters[new])
+        self.parameters.array[rows] = parameters[old]
+        self.index.update((names[i], first + k) for k, i in enumerate(new))
+
+    @property
+    def labels(self):
+        """The stored labels, in order of first appearance."""
+        labels = list(self.index)
+        if len({type(label) for label in labels}) == 1 and np.ndim(labels[0]) == 0:
+            return np.array(labels)
+        array = np.empty(len(labels), dtype=object)
+        array[:] = labels
+        return array
