@@ -132,8 +132,8 @@ cdef inline double log_loss_proximal_slope(double s, double c) noexcept nogil:
     # Newton's method on t = s + c sigma(-t), kept in a bracket.
     cdef double low = s, high = s + c, sigma, excess, step
     cdef double t = s + c * sigmoid(-s) / (1.0 + 0.25 * c)
-    cdef int n
-    for n in range(100):
+    cdef int _n
+    for _n in range(100):
         sigma = sigmoid(-t)
         excess = t - s - c * sigma
         if excess < 0:
