@@ -159,7 +159,7 @@ class _BaseFMRL(BaseEstimator):
                     self._report(state, n_pass, n_passes, int(done.sum()))
             if kept:
                 names = [name for name, ok in zip(names, done, strict=True) if ok]
-                state.store(names, parameters[done])
+                state.known = state.known.store(names, parameters[done])
             self._state = state
         return self
 
@@ -233,10 +233,9 @@ class _BaseFMRL(BaseEstimator):
 
     def _own(self, state, names):
         """(parameters, row for every task or -1): a known task starts at its own."""
-        if names is None or not state.index:
+        if names is None or not len(state.known):
             return None
-        rows = np.array([state.index.get(name, -1) for name in names], dtype=np.intp)
-        return state.parameters.array, rows
+        return state.known.parameters, state.known.rows(names)
 
     def _learn(self, state, batch, own, parameters, names, y):
         """One pass over the tasks of a call: moves `state`, says which were learned."""
@@ -317,7 +316,7 @@ class _BaseFMRL(BaseEstimator):
             coef, intercept = state.phi[:, :-1], state.phi[:, -1]
             return safe_sparse_dot(X, coef.T, dense_output=True) + intercept
         names, starts, order = group_rows(check_labels(labels, X.shape[0]), X.shape[0])
-        rows = np.array([state.index.get(name, -1) for name in names], dtype=np.intp)
+        rows = state.known.rows(names)
         unknown = rows < 0
         if unknown.any() and self.unknown_task == "raise":
             raise ValueError(
@@ -327,7 +326,7 @@ class _BaseFMRL(BaseEstimator):
             )
         parameters = np.empty((len(names), *state.phi.shape))
         parameters[unknown] = state.phi
-        parameters[~unknown] = state.parameters.array[rows[~unknown]]
+        parameters[~unknown] = state.known.parameters[rows[~unknown]]
         index = np.repeat(np.arange(len(names)), np.diff(starts))
         if order is not None:
             index[order[0]] = index.copy()
@@ -398,17 +397,17 @@ class _BaseFMRL(BaseEstimator):
     @_learned
     def task_labels_(self, state):
         """Labels of the known tasks, in order of first appearance."""
-        return state.labels
+        return state.known.labels
 
     @_learned
     def task_coef_(self, state):
         """Weights of the known tasks."""
-        return self._shape_coef(state.parameters.array)[0]
+        return self._shape_coef(state.known.parameters)[0]
 
     @_learned
     def task_intercept_(self, state):
         """Intercepts of the known tasks."""
-        return self._shape_coef(state.parameters.array)[1]
+        return self._shape_coef(state.known.parameters)[1]
 
     @_learned
     def history_(self, state):

@@ -5,6 +5,7 @@ draft that is dropped has changed nothing.
 """
 
 from copy import copy
+from itertools import islice
 
 import numpy as np
 
@@ -57,6 +58,56 @@ class Rows:
         self.__init__(array)
 
 
+class KnownTasks:
+    """Parameters of the labelled tasks, in order of first appearance.
+
+    `store` returns a new value. Values share their memory as `Rows` do, and so the
+    index, in which the first `len(self)` labels are this value's own.
+    """
+
+    def __init__(self, shape):
+        self._index = {}
+        self._parameters = Rows(np.empty((0, *shape)))
+
+    def __len__(self):
+        return len(self._parameters)
+
+    @property
+    def parameters(self):
+        """Array of shape (n_known, n_outputs, n_features + 1)."""
+        return self._parameters.array
+
+    @property
+    def labels(self):
+        """Array of shape (n_known,)."""
+        labels = list(islice(self._index, len(self)))
+        if len({type(label) for label in labels}) == 1 and np.ndim(labels[0]) == 0:
+            return np.array(labels)
+        array = np.empty(len(labels), dtype=object)
+        for row, label in enumerate(labels):
+            array[row] = label
+        return array
+
+    def rows(self, names):
+        """Row in `parameters` of every named task, -1 where it is unknown."""
+        rows = np.array([self._index.get(name, -1) for name in names], dtype=np.intp)
+        rows[rows >= len(self)] = -1
+        return rows
+
+    def store(self, names, parameters):
+        """With the parameters of these tasks, instead of earlier ones."""
+        rows = self.rows(names)
+        new = rows < 0
+        stored = copy(self)
+        if len(self._index) > len(self):
+            stored._index = dict(islice(self._index.items(), len(self)))
+        stored._parameters = self._parameters.extend(parameters[new])
+        stored.parameters[rows[~new]] = parameters[~new]
+        for row, i in enumerate(np.flatnonzero(new), start=len(self)):
+            stored._index[names[i]] = row
+        return stored
+
+
 class MetaState:
     """What has been learned.
 
@@ -73,10 +124,7 @@ class MetaState:
     seed : int
         Task number t is shuffled by a generator made from (seed, t).
     history : Rows of HISTORY
-    index : dict
-        Row in `parameters` of every stored task, by label.
-    parameters : Rows
-        Task parameters, each shaped like `phi`.
+    known : KnownTasks
     n_skipped : int
     """
 
@@ -84,36 +132,12 @@ class MetaState:
         self.algorithm, self.phi, self.rule, self.seed = algorithm, phi, rule, seed
         self.clock = np.zeros(2)
         self.history = Rows(np.empty(0, HISTORY))
-        self.index = {}
-        self.parameters = Rows(np.empty((0, *phi.shape)))
+        self.known = KnownTasks(phi.shape)
         self.n_skipped = 0
 
     def draft(self):
-        """A copy to learn on; the stored tasks are shared until `store`."""
+        """A copy to learn on."""
         draft = copy(self)
         for name in ("phi", "rule", "clock"):
             setattr(draft, name, getattr(self, name).copy())
         return draft
-
-    def store(self, names, parameters):
-        """Keep the parameters of the named tasks, instead of earlier ones.
-
-        Changes what drafts share, so it comes last in a call.
-        """
-        new = [i for i, name in enumerate(names) if name not in self.index]
-        old = [i for i, name in enumerate(names) if name in self.index]
-        rows = [self.index[names[i]] for i in old]
-        first = len(self.parameters)
-        self.parameters = self.parameters.extend(parameters[new])
-        self.parameters.array[rows] = parameters[old]
-        self.index.update((names[i], first + k) for k, i in enumerate(new))
-
-    @property
-    def labels(self):
-        """The stored labels, in order of first appearance."""
-        labels = list(self.index)
-        if len({type(label) for label in labels}) == 1 and np.ndim(labels[0]) == 0:
-            return np.array(labels)
-        array = np.empty(len(labels), dtype=object)
-        array[:] = labels
-        return array
