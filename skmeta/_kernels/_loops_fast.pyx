@@ -10,6 +10,10 @@ from libc.string cimport memcpy, memset
 import numpy as np
 import scipy.sparse as sp
 
+from skmeta._kernels import _loops_py
+
+cdef double MIN_SLACK = _loops_py.MIN_SLACK
+
 # The order of `skmeta._losses.LOSSES`.
 cdef enum LossCode:
     SQUARED_ERROR
@@ -21,6 +25,15 @@ cdef enum LossCode:
     HINGE
     SQUARED_HINGE
     MODIFIED_HUBER
+
+# Names in `INNER_UPDATES`.
+cdef enum InnerUpdate:
+    OGD
+    IMPLICIT
+    FTRL
+    EG
+
+INNER_UPDATES = {"ogd": OGD, "implicit": IMPLICIT, "ftrl": FTRL, "eg": EG}
 
 # The `code` of the classes in `skmeta.step_size`.
 cdef enum StepSizeCode:
@@ -59,7 +72,7 @@ cdef struct Inner:
     int loss
     double parameter
     bint is_margin
-    bint implicit
+    int update
     double radius  # infinite: no ball
     double bias
     Py_ssize_t max_iter
@@ -232,17 +245,59 @@ cdef inline void add_squares(
         w[j if column == NULL else column[j]] += a * v * v
 
 
-cdef inline bint project(double* theta, Py_ssize_t size, double radius) noexcept nogil:
+cdef inline void project(double* theta, Py_ssize_t size, double radius) noexcept nogil:
     cdef Py_ssize_t j
     cdef double norm = 0.0
     for j in range(size):
         norm += theta[j] * theta[j]
     norm = sqrt(norm)
-    if norm <= radius:
-        return False
+    if norm > radius:
+        for j in range(size):
+            theta[j] *= radius / norm
+
+
+# ---- exponentiated gradient: theta is the difference of two positive parts
+
+cdef inline void difference(
+    double* theta, double* parts, Py_ssize_t size, double radius
+) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double total = 0.0
+    for j in range(2 * size):
+        total += parts[j]
+    for j in range(2 * size):
+        parts[j] *= radius / total
     for j in range(size):
-        theta[j] *= radius / norm
-    return True
+        theta[j] = parts[j] - parts[size + j]
+
+
+cdef void split(
+    double* theta, double* parts, Py_ssize_t size, double radius
+) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double slack = radius
+    for j in range(size):
+        slack -= fabs(theta[j])
+    if slack < MIN_SLACK * radius:
+        slack = MIN_SLACK * radius
+    for j in range(size):
+        parts[j] = positive(theta[j]) + 0.5 * slack / size
+        parts[size + j] = positive(-theta[j]) + 0.5 * slack / size
+    difference(theta, parts, size, radius)
+
+
+cdef void exponentiate(
+    double* theta, double* parts, const double* change, Py_ssize_t size, double radius
+) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double largest = 0.0
+    for j in range(size):
+        if fabs(change[j]) > largest:
+            largest = fabs(change[j])
+    for j in range(size):
+        parts[j] *= exp(change[j] - largest)
+        parts[size + j] *= exp(-change[j] - largest)
+    difference(theta, parts, size, radius)
 
 
 cdef bint all_finite(const double* theta, Py_ssize_t size) noexcept nogil:
@@ -255,13 +310,18 @@ cdef bint all_finite(const double* theta, Py_ssize_t size) noexcept nogil:
 
 # ---- one task
 
+cdef inline Py_ssize_t task_room(const Inner* inner, Py_ssize_t size) noexcept nogil:
+    # Numbers that `learn_task` needs: slopes, what moves, positive and negative parts.
+    return 2 * inner.n_outputs + (3 * size if inner.update >= FTRL else 0)
+
+
 cdef bint learn_task(
     const floating* data, const Matrix* X, const Targets* targets,
     Py_ssize_t begin, Py_ssize_t end, const Inner* inner, const Step* step,
     double* theta, double* losses, double* average, double* grad_sq,
-    double* slopes, double* mean_loss,
+    double* room, double* mean_loss,
 ) noexcept nogil:
-    # `slopes` is room for 2 n_outputs numbers. `losses` and `average` may be NULL.
+    # `room`: see `task_room`. `losses` and `average` may be NULL.
     cdef Py_ssize_t d = X.n_features, K = inner.n_outputs, size = K * (d + 1)
     cdef Py_ssize_t n_pass, position, i, k, n, n_steps = 0
     cdef const floating* x
@@ -269,9 +329,20 @@ cdef bint learn_task(
     cdef const double* scale
     cdef double y, target, weight, s, q, value, norm, change, total_loss = 0.0
     cdef double bias = inner.bias
+    cdef double* slopes = room
+    # What moves by a step: theta, the point whose projection it is, or exponents.
+    cdef double* moving = theta
+    cdef double* parts = room + 2 * K + size
+    cdef bint in_ball = isfinite(inner.radius)
     # The mean iterate is theta_end - sum_i i (theta_{i+1} - theta_i) / n_steps: one
     # update more per sample, on the features of the sample, while nothing is projected.
-    cdef bint lazy = average != NULL and not isfinite(inner.radius)
+    cdef bint lazy = average != NULL and not in_ball
+    if inner.update == EG:
+        moving = room + 2 * K
+        split(theta, parts, size, inner.radius)
+    elif inner.update == FTRL and in_ball:
+        moving = room + 2 * K
+        memcpy(moving, theta, size * sizeof(double))
     if average != NULL:
         memset(average, 0, size * sizeof(double))
     for n_pass in range(inner.max_iter):
@@ -318,9 +389,11 @@ cdef bint learn_task(
                 for k in range(size):
                     average[k] += theta[k]
             n_steps += 1
+            if inner.update == EG:
+                memset(moving, 0, size * sizeof(double))
             for k in range(K):
                 scale = step.eta + k * (d + 1) if step.per_coordinate else NULL
-                if inner.implicit:
+                if inner.update == IMPLICIT:
                     if scale == NULL:
                         q = step.eta[0] * norm
                     else:
@@ -333,16 +406,20 @@ cdef bint learn_task(
                 change = -slopes[k] * target if inner.is_margin else -slopes[k]
                 if scale == NULL:
                     change *= step.eta[0]
-                add_row(theta + k * (d + 1), change, scale, x, column, n)
+                add_row(moving + k * (d + 1), change, scale, x, column, n)
                 if lazy:
                     add_row(
                         average + k * (d + 1), n_steps * change, scale, x, column, n
                     )
                 change *= bias if scale == NULL else scale[d] * bias
-                theta[k * (d + 1) + d] += change
+                moving[k * (d + 1) + d] += change
                 if lazy:
                     average[k * (d + 1) + d] += n_steps * change
-            if isfinite(inner.radius):
+            if inner.update == EG:
+                exponentiate(theta, parts, moving, size, inner.radius)
+            elif in_ball:
+                if moving != theta:
+                    memcpy(theta, moving, size * sizeof(double))
                 project(theta, size, inner.radius)
     if average != NULL:
         for k in range(size):
@@ -428,7 +505,7 @@ cdef Py_ssize_t learn(
     const double* own, const Py_ssize_t* own_index,
     HistoryRow* history, double* parameters, double* room,
 ) noexcept nogil:
-    # `room` holds theta, average, moved, eta, grad_sq and slopes.
+    # `room` holds theta, average, moved, eta, grad_sq and the room of a task.
     cdef Py_ssize_t size = inner.n_outputs * (X.n_features + 1)
     cdef Py_ssize_t n_etas = size if meta.per_coordinate else 1
     cdef Py_ssize_t t, j, m
@@ -438,7 +515,7 @@ cdef Py_ssize_t learn(
     cdef double* moved = room + 2 * size
     cdef double* eta = room + 3 * size
     cdef double* grad_sq = room + 4 * size
-    cdef double* slopes = room + 5 * size
+    cdef double* task = room + 5 * size
     cdef const double* parameter = average if meta.average else theta
     cdef const double* start
     cdef Step step = Step(eta, meta.per_coordinate)
@@ -452,7 +529,7 @@ cdef Py_ssize_t learn(
         memset(grad_sq, 0, n_etas * sizeof(double))
         if not learn_task(
             data, X, targets, starts[t], starts[t + 1], inner, &step,
-            theta, NULL, average, grad_sq, slopes, &mean_loss,
+            theta, NULL, average, grad_sq, task, &mean_loss,
         ):
             return t
         distance = 0.0
@@ -489,7 +566,7 @@ cdef Inner as_inner(learner, Py_ssize_t n_outputs):
     inner.loss = learner.loss.code
     inner.parameter = learner.loss.parameter
     inner.is_margin = learner.loss.is_margin
-    inner.implicit = learner.implicit
+    inner.update = INNER_UPDATES[learner.update]
     inner.radius = learner.radius
     inner.bias = learner.bias
     inner.max_iter = learner.max_iter
@@ -563,21 +640,22 @@ def run_task(
     cdef double* average_ = NULL if average is None else &average[0, 0]
     cdef double mean_loss
     cdef bint finite
-    cdef double* slopes = <double*> malloc(2 * inner.n_outputs * sizeof(double))
-    if slopes == NULL:
+    cdef Py_ssize_t size = theta.shape[0] * theta.shape[1]
+    cdef double* room = <double*> malloc(task_room(&inner, size) * sizeof(double))
+    if room == NULL:
         raise MemoryError
     with nogil:
         if X.is_double:
             finite = learn_task(
                 &X.double_values[0], &X.matrix, &targets, begin, end, &inner, &step,
-                &theta[0, 0], losses_, average_, &grad_sq[0, 0], slopes, &mean_loss,
+                &theta[0, 0], losses_, average_, &grad_sq[0, 0], room, &mean_loss,
             )
         else:
             finite = learn_task(
                 &X.float_values[0], &X.matrix, &targets, begin, end, &inner, &step,
-                &theta[0, 0], losses_, average_, &grad_sq[0, 0], slopes, &mean_loss,
+                &theta[0, 0], losses_, average_, &grad_sq[0, 0], room, &mean_loss,
             )
-    free(slopes)
+    free(room)
     return finite
 
 
@@ -598,7 +676,8 @@ def learn_tasks(
     cdef const Py_ssize_t* own_index_ = NULL if own_index is None else &own_index[0]
     cdef double* parameters_ = NULL if parameters is None else &parameters[0, 0, 0]
     cdef Py_ssize_t done, n_tasks = starts.shape[0] - 1
-    cdef Py_ssize_t n_room = 5 * phi.shape[0] * phi.shape[1] + 2 * phi.shape[0]
+    cdef Py_ssize_t size = phi.shape[0] * phi.shape[1]
+    cdef Py_ssize_t n_room = 5 * size + task_room(&inner, size)
     cdef double* room = <double*> malloc(n_room * sizeof(double))
     if room == NULL:
         raise MemoryError

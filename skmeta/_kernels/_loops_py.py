@@ -25,6 +25,7 @@ def run_task(batch, t, learner, theta, eta, losses, average, grad_sq):
     that a gradient was taken at into `average` (or None).
     """
     loss, order = learner.loss, batch.order
+    iterate = _ITERATES[learner.update](theta, learner.radius)
     begin, end = batch.starts[t], batch.starts[t + 1]
     classes = np.arange(len(theta))
     total = np.zeros_like(theta)
@@ -47,17 +48,76 @@ def run_task(batch, t, learner, theta, eta, losses, average, grad_sq):
                         losses[i] = value
                     squares = np.outer(slope**2, x**2)
                     grad_sq += squares if grad_sq.size > 1 else squares.sum()
-                if learner.implicit:
+                if learner.update == "implicit":
                     q = (eta * x**2).sum(axis=1)
                     if q.all():
                         slope = loss.proximal_slope(s, q, weight)
-                theta -= eta * np.outer(slope * loss.chain(target), x)
-                norm = np.sqrt((theta**2).sum())
-                if norm > learner.radius:
-                    theta *= learner.radius / norm
+                iterate.move(eta * np.outer(slope * loss.chain(target), x))
     if average is not None:
         average[:] = total / ((end - begin) * learner.max_iter)
     return bool(np.isfinite(theta).all())
+
+
+class _Projected:
+    """theta moves; what leaves the ball is projected on it."""
+
+    def __init__(self, theta, radius):
+        self.theta, self.radius = theta, radius
+
+    def move(self, step):
+        self.theta -= step
+        self._project()
+
+    def _project(self):
+        norm = np.sqrt((self.theta**2).sum())
+        if norm > self.radius:
+            self.theta *= self.radius / norm
+
+
+class _DualAverage(_Projected):
+    """A point that is never projected moves; theta is its projection."""
+
+    def __init__(self, theta, radius):
+        super().__init__(theta, radius)
+        self.point = theta.copy()
+
+    def move(self, step):
+        self.point -= step
+        self.theta[:] = self.point
+        self._project()
+
+
+class _Exponentiated:
+    """theta is the difference of two positive vectors that sum to the radius together.
+
+    The start shares what its absolute values leave of the radius evenly among all
+    entries, at least the share `MIN_SLACK`, without which a zero would stay one for ever.
+    """
+
+    def __init__(self, theta, radius):
+        self.theta, self.radius = theta, radius
+        slack = max(radius - np.abs(theta).sum(), MIN_SLACK * radius)
+        even = 0.5 * slack / theta.size
+        self.parts = np.maximum([theta, -theta], 0.0) + even
+        self._publish()
+
+    def move(self, step):
+        exponents = np.array([-step, step])
+        self.parts *= np.exp(exponents - exponents.max())
+        self._publish()
+
+    def _publish(self):
+        self.parts *= self.radius / self.parts.sum()
+        self.theta[:] = self.parts[0] - self.parts[1]
+
+
+MIN_SLACK = 1e-6
+_ITERATES = {
+    "ogd": _Projected,
+    "implicit": _Projected,
+    "ftrl": _DualAverage,
+    "eg": _Exponentiated,
+}
 
 
 def _features(X, i, bias):

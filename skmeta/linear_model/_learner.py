@@ -17,10 +17,10 @@ class OGDLearner:
     Attributes
     ----------
     loss : Loss
-    implicit : bool
-        Whether a step is the proximal step of the sample's loss.
+    update : {'ogd', 'implicit', 'ftrl', 'eg'}
     radius : float
-        Of the ball that every iterate is projected on; infinite for none.
+        Of the ball that every iterate is projected on, infinite for none; of the
+        simplex for 'eg'.
     bias : float
         Value of the constant feature: 1.0 with an intercept, 0.0 without.
     max_iter : int
@@ -34,7 +34,7 @@ class OGDLearner:
     code: ClassVar[int] = 0
 
     loss: Loss
-    implicit: bool
+    update: str
     radius: float
     bias: float
     max_iter: int

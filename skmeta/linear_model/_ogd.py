@@ -41,7 +41,7 @@ class _BaseOGD(BaseEstimator):
     """What classifier and regressor share: everything but the targets."""
 
     _parameter_constraints: ClassVar[dict] = {
-        "update": [StrOptions({"ogd", "implicit"})],
+        "update": [StrOptions({"eg", "ftrl", "implicit", "ogd"})],
         "eta0": [Interval(Real, 0, None, closed="neither"), "array-like"],
         "learning_rate": [StrOptions({"constant", "invsqrt"})],
         "radius": [Interval(Real, 0, None, closed="neither"), None],
@@ -67,9 +67,15 @@ class _BaseOGD(BaseEstimator):
                 f"The 'eta0' parameter of {type(self).__name__} must be positive and "
                 f"finite in every entry. Got {self.eta0!r} instead."
             )
+        if self.update == "eg" and (self.radius is None or eta0.size > 1):
+            raise ValueError(
+                "update='eg' learns on the simplex of size `radius` with one step size: "
+                f"it needs a radius and a single eta0. Got radius={self.radius!r} and "
+                f"eta0={self.eta0!r} instead."
+            )
         return OGDLearner(
             loss=self._make_loss(),
-            implicit=self.update == "implicit",
+            update=self.update,
             radius=np.inf if self.radius is None else float(self.radius),
             bias=float(self.fit_intercept),
             max_iter=self.max_iter if max_iter is None else max_iter,
@@ -176,10 +182,12 @@ class OGDRegressor(RegressorMixin, _BaseOGD):
             'pinball', 'quantile'}, default='squared_error'
         Loss of one sample, in scikit-learn's definitions; 'squared_error' is half the
         squared residual, 'quantile' another name of 'pinball'.
-    update : {'implicit', 'ogd'}, default='implicit'
+    update : {'implicit', 'ogd', 'ftrl', 'eg'}, default='implicit'
         'ogd' is the explicit gradient step. 'implicit' minimises the sample's loss plus
         the squared distance from the current iterate over twice the step size; it does
-        not diverge, whatever the scale of the features.
+        not diverge, whatever the scale of the features. 'ftrl' (linearised, or dual
+        averaging) projects the start minus the sum of all steps; it differs from 'ogd'
+        once the ball is left. 'eg' is exponentiated gradient; it needs `radius`.
     eta0 : float or array-like of shape (n_features + 1,), default=0.1
         Step size, > 0; an array gives one to every parameter, the intercept's last.
     learning_rate : {'constant', 'invsqrt'}, default='constant'
@@ -187,7 +195,7 @@ class OGDRegressor(RegressorMixin, _BaseOGD):
         call.
     radius : float or None, default=None
         Every iterate is projected on the ball of this radius around zero, intercept
-        included, > 0. None: no ball.
+        included, > 0. None: no ball. For 'eg', the bound on the sum of absolute values.
     average : bool, default=False
         Whether `coef_` and `intercept_` are the average of the iterates rather than the
         last one.
@@ -243,14 +251,26 @@ class OGDRegressor(RegressorMixin, _BaseOGD):
         sum_i l_i(theta_i) - l_i(theta)
         <= ||theta - theta_1||**2 / (2 eta) + eta / 2 * sum_i ||g_i||**2
 
-    for both updates [1]_; with an array of step sizes coordinate by coordinate, and
-    without a ball. Parameters are float64 whatever the type of X. A sample of weight
+    for 'ogd', 'implicit' and 'ftrl' [1]_; with an array of step sizes coordinate by
+    coordinate, and without a ball.
+
+    'eg' keeps two positive numbers per parameter, whose difference it is and whose sum
+    over all parameters is `radius` = U. A step multiplies them by exp(-+ eta g_j) and
+    rescales the sum [2]_: mirror descent with the negative entropy. With KL the relative
+    entropy of the positive numbers that stand for theta and for theta_1,
+
+        sum_i l_i(theta_i) - l_i(theta)
+        <= KL(theta, theta_1) / eta + eta * U / 2 * sum_i max_j g_{i,j}**2.
+
+    Parameters are float64 whatever the type of X. A sample of weight
     zero leaves no trace.
 
     References
     ----------
     .. [1] Zinkevich, "Online Convex Programming and Generalized Infinitesimal Gradient
        Ascent", ICML 2003, Theorem 1.
+    .. [2] Kivinen, Warmuth, "Exponentiated Gradient versus Gradient Descent for Linear
+       Predictors", Information and Computation 132, 1997.
 
     Examples
     --------
@@ -419,10 +439,12 @@ class OGDClassifier(ClassifierMixin, _BaseOGD):
     ----------
     loss : {'log_loss', 'hinge', 'squared_hinge', 'modified_huber'}, default='log_loss'
         Loss of one sample, in scikit-learn's definitions.
-    update : {'implicit', 'ogd'}, default='implicit'
+    update : {'implicit', 'ogd', 'ftrl', 'eg'}, default='implicit'
         'ogd' is the explicit gradient step. 'implicit' minimises the sample's loss plus
         the squared distance from the current iterate over twice the step size; it does
-        not diverge, whatever the scale of the features.
+        not diverge, whatever the scale of the features. 'ftrl' (linearised, or dual
+        averaging) projects the start minus the sum of all steps; it differs from 'ogd'
+        once the ball is left. 'eg' is exponentiated gradient; it needs `radius`.
     eta0 : float or array-like of shape (n_outputs, n_features + 1), default=0.1
         Step size, > 0; an array gives one to every parameter, the intercept's last.
     learning_rate : {'constant', 'invsqrt'}, default='constant'
@@ -430,7 +452,7 @@ class OGDClassifier(ClassifierMixin, _BaseOGD):
         call.
     radius : float or None, default=None
         Every iterate is projected on the ball of this radius around zero, intercepts
-        included, > 0. None: no ball.
+        included, > 0. None: no ball. For 'eg', the bound on the sum of absolute values.
     average : bool, default=False
         Whether `coef_` and `intercept_` are the average of the iterates rather than the
         last one.
