@@ -15,16 +15,23 @@ from scipy.special import expit
 class Loss:
     """A convex function of the residual or of the margin.
 
-    Subclasses define `value(s)`, `slope(s)` and `proximal_slope(s, q, weight)`: the
-    slope v at the end of a proximal step, v = weight * f'(s - q v) for a step of
-    curvature q > 0 (for a linear model, q = sum_j eta_j x_j**2).
+    Subclasses define `value(s)`, `slope(s)`, its derivative `curvature(s)` away from
+    `kinks`, and `proximal_slope(s, q, weight)`: the slope v at the end of a proximal
+    step, v = weight * f'(s - q v) for a step of curvature q > 0 (for a linear model,
+    q = sum_j eta_j x_j**2).
     """
 
     code: int
     is_margin = False
+    kinks = ()
+    has_minimum = True  # over all parameters, on any data
 
     def __init__(self, parameter=0.0):
         self.parameter = float(parameter)
+
+    def curvature(self, s):
+        """Zero: most losses with kinks are linear between them."""
+        return np.zeros_like(s)
 
     def argument(self, y, z):
         """s for target y and raw score z."""
@@ -44,6 +51,9 @@ class SquaredError(Loss):
     def slope(self, s):
         return s
 
+    def curvature(self, s):
+        return np.ones_like(s)
+
     def proximal_slope(self, s, q, weight):
         return weight * s / (1.0 + weight * q)
 
@@ -59,6 +69,9 @@ class Huber(Loss):
     def slope(self, s):
         return np.clip(s, -self.parameter, self.parameter)
 
+    def curvature(self, s):
+        return np.where(np.abs(s) <= self.parameter, 1.0, 0.0)
+
     def proximal_slope(self, s, q, weight):
         limit = weight * self.parameter
         return np.clip(weight * s / (1.0 + weight * q), -limit, limit)
@@ -66,6 +79,8 @@ class Huber(Loss):
 
 class AbsoluteError(Loss):
     """f(r) = |r|."""
+
+    kinks = (0.0,)
 
     def value(self, s):
         return np.abs(s)
@@ -80,6 +95,10 @@ class AbsoluteError(Loss):
 class EpsilonInsensitive(Loss):
     """f(r) = max(0, |r| - epsilon)."""
 
+    @property
+    def kinks(self):
+        return (-self.parameter, self.parameter)
+
     def value(self, s):
         return np.maximum(0.0, np.abs(s) - self.parameter)
 
@@ -93,6 +112,8 @@ class EpsilonInsensitive(Loss):
 
 class Pinball(Loss):
     """f(r) = -quantile r for r <= 0, (1 - quantile) r above."""
+
+    kinks = (0.0,)
 
     def value(self, s):
         return np.where(s > 0, (1.0 - self.parameter) * s, -self.parameter * s)
@@ -109,12 +130,16 @@ class LogLoss(Loss):
     """f(m) = log(1 + exp(-m))."""
 
     is_margin = True
+    has_minimum = False
 
     def value(self, s):
         return np.maximum(-s, 0.0) + np.log1p(np.exp(-np.abs(s)))
 
     def slope(self, s):
         return -expit(-s)
+
+    def curvature(self, s):
+        return expit(s) * expit(-s)
 
     def proximal_slope(self, s, q, weight):
         """Newton's method on t = s + q weight sigma(-t), kept in a bracket."""
@@ -138,6 +163,7 @@ class Hinge(Loss):
     """f(m) = max(0, 1 - m)."""
 
     is_margin = True
+    kinks = (1.0,)
 
     def value(self, s):
         return np.maximum(0.0, 1.0 - s)
@@ -160,6 +186,9 @@ class SquaredHinge(Loss):
     def slope(self, s):
         return -2.0 * np.maximum(0.0, 1.0 - s)
 
+    def curvature(self, s):
+        return np.where(s < 1.0, 2.0, 0.0)
+
     def proximal_slope(self, s, q, weight):
         return -2.0 * weight * np.maximum(0.0, 1.0 - s) / (1.0 + 2.0 * weight * q)
 
@@ -174,6 +203,9 @@ class ModifiedHuber(Loss):
 
     def slope(self, s):
         return np.where(s < -1.0, -4.0, -2.0 * np.maximum(0.0, 1.0 - s))
+
+    def curvature(self, s):
+        return np.where((s >= -1.0) & (s < 1.0), 2.0, 0.0)
 
     def proximal_slope(self, s, q, weight):
         steep = 2.0 * weight * np.maximum(0.0, 1.0 - s) / (1.0 + 2.0 * weight * q)
