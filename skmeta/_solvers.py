@@ -1,7 +1,7 @@
 """Minimisers of the loss of a whole task: near a point, in a ball, or both.
 
-A task's loss is L(theta) = sum_i w_i sum_k f(s_ik), where s_ik = b_ik . theta_k - t_ik is
-the residual or the margin of sample i in row k of the weights. Parameters have shape
+A task's loss is L(theta) = sum_i w_i sum_k f(s_ik), where s_ik = b_ik . theta_k - t_ik
+is the residual or the margin of sample i in row k of the weights. Parameters have shape
 (n_outputs, n_features + 1), the intercept last.
 """
 
@@ -86,7 +86,7 @@ def regularized(task, center, strength, radius=np.inf):
 
 
 def _on_sphere(at, theta, radius):
-    """The member of a path of shrinking parameters at(multiplier, start) on the sphere."""
+    """Where a path of shrinking parameters, at(multiplier, start), meets the sphere."""
     path = [theta]
 
     def excess(log_multiplier):
@@ -179,8 +179,7 @@ def _sharpen(loss, b, t, weight, center, pull, theta):
 
     def value(theta):
         return (
-            weight @ loss.loss.value(b @ theta - t)
-            + 0.5 * pull @ (theta - center) ** 2
+            weight @ loss.loss.value(b @ theta - t) + 0.5 * pull @ (theta - center) ** 2
         )
 
     s = b @ theta - t

@@ -91,7 +91,8 @@ class _Exponentiated:
     """theta is the difference of two positive vectors that sum to the radius together.
 
     The start shares what its absolute values leave of the radius evenly among all
-    entries, at least the share `MIN_SLACK`, without which a zero would stay one for ever.
+    entries, at least the share `MIN_SLACK`, without which a zero would stay one for
+    ever.
     """
 
     def __init__(self, theta, radius):

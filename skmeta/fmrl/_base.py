@@ -25,7 +25,7 @@ from skmeta._validation import (
 from skmeta.fmrl._algorithm import Algorithm
 from skmeta.fmrl._foreign import ForeignLearner
 from skmeta.fmrl._state import HISTORY, MetaState
-from skmeta.linear_model._ogd import _BaseOGD, diverged_message
+from skmeta.linear_model._ogd import BaseOGD, diverged_message
 from skmeta.meta_update import META_UPDATES
 from skmeta.step_size import STEP_SIZES, Fixed
 
@@ -212,7 +212,7 @@ class _BaseFMRL(BaseEstimator):
         if isinstance(inner, own_kind):
             return inner._make_learner(shape)
         same_kind = is_classifier if hasattr(self, "classes_") else is_regressor
-        if isinstance(inner, _BaseOGD) or not same_kind(inner):
+        if isinstance(inner, BaseOGD) or not same_kind(inner):
             raise ValueError(
                 f"The 'estimator' parameter of {type(self).__name__} must be an "
                 f"{own_kind.__name__} or another linear model of that kind. Got "

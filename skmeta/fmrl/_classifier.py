@@ -18,7 +18,11 @@ from skmeta._validation import (
 )
 from skmeta.fmrl._base import _BaseFMRL
 from skmeta.linear_model import OGDClassifier
-from skmeta.linear_model._ogd import check_several_classes, most_likely, n_outputs
+from skmeta.linear_model._base import (
+    check_several_classes,
+    most_likely,
+    n_outputs,
+)
 
 
 def _has_probabilities(model):

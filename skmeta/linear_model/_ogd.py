@@ -5,18 +5,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
-from skmeta._losses import (
-    CLASSIFICATION_LOSSES,
-    POSITIVE_PROBABILITY,
-    REGRESSION_LOSSES,
-    class_probabilities,
-)
+from skmeta._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from skmeta._sklearn import (
     Interval,
     StrOptions,
@@ -24,20 +16,17 @@ from skmeta._sklearn import (
     _fit_context,
 )
 from skmeta._tasks import Batch
-from skmeta._validation import (
-    check_class_labels,
-    check_numeric_y,
-    check_start,
-    check_weights,
-    check_X,
-    encode_labels,
-    find_classes,
-    unchanged_on_error,
+from skmeta._validation import check_start, unchanged_on_error
+from skmeta.linear_model._base import (
+    BaseLinear,
+    LinearClassifier,
+    LinearRegressor,
+    pack_parameter,
 )
 from skmeta.linear_model._learner import OGDLearner
 
 
-class _BaseOGD(BaseEstimator):
+class BaseOGD(BaseLinear):
     """What classifier and regressor share: everything but the targets."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -51,11 +40,6 @@ class _BaseOGD(BaseEstimator):
         "fit_intercept": ["boolean"],
         "random_state": ["random_state"],
     }
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
 
     def _make_learner(self, shape, max_iter=None):
         """The resolved learner for parameters of this shape."""
@@ -84,36 +68,10 @@ class _BaseOGD(BaseEstimator):
             shuffle=self.shuffle,
         )
 
-    def _shape_coef(self, parameter):
-        """`coef_` and `intercept_` as views of a parameter, intercept last."""
-        return parameter[:, :-1], parameter[:, -1]
-
-    def _ingest(
-        self, X, y, sample_weight, classes=None, *, reset, max_iter=None, start=None
-    ):
-        """Validate, then `_learn`. `start`: (coef_init, intercept_init) of a fit."""
-        with unchanged_on_error(self):
-            X = check_X(self, X, reset=reset)
-            y = self._check_targets(X, y, classes, reset)
-            bad = np.flatnonzero(np.isnan(y) | np.isinf(y))
-            if bad.size:
-                raise ValueError(
-                    "Input y contains NaN, infinity or a class not in `classes` in "
-                    f"row {bad[0]}. Drop the row, or name all classes in the first "
-                    "call."
-                )
-            weight, counts = check_weights(sample_weight, X)
-            shape = (self._n_outputs(), X.shape[1] + 1)
-            if reset or not hasattr(self, "coef_"):
-                theta = _pack(*(start or (None, None)), shape)
-                self.t_ = 0
-            elif self.average:
-                theta = self._theta.copy()
-            else:
-                theta = _pack(self.coef_, self.intercept_, shape)
-            learner = self._make_learner(shape, max_iter)
-            self._learn(X, y, weight, counts, learner, theta)
-        return self
+    def _current(self, shape):
+        if self.average:
+            return self._theta.copy()
+        return super()._current(shape)
 
     def _learn(self, X, y, weight, counts, learner, theta):
         """Train `theta` on the rows that count as one task and publish the result."""
@@ -134,7 +92,9 @@ class _BaseOGD(BaseEstimator):
             raise ValueError(diverged_message(type(self).__name__))
         n_steps = n_samples * learner.max_iter
         if self.t_:
-            before = _pack(self.average_coef_, self.average_intercept_, theta.shape)
+            before = pack_parameter(
+                self.average_coef_, self.average_intercept_, theta.shape
+            )
             average += self.t_ / (self.t_ + n_steps) * (before - average)
         self.t_ += n_steps
         self.n_iter_ = learner.max_iter
@@ -146,23 +106,6 @@ class _BaseOGD(BaseEstimator):
             average.copy() if self.average else theta
         )
 
-    def _scores(self, X):
-        """Raw scores, (n_samples, n_outputs)."""
-        check_is_fitted(self)
-        X = check_X(self, X, reset=False)
-        coef = np.atleast_2d(self.coef_)
-        return safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
-
-
-def _pack(coef, intercept, shape):
-    """One parameter array, intercept last; zeros for what is None."""
-    theta = np.zeros(shape)
-    if coef is not None:
-        theta[:, :-1] = check_start(coef, "coef_init", (shape[0], shape[1] - 1))
-    if intercept is not None:
-        theta[:, -1] = check_start(intercept, "intercept_init", shape[:1])
-    return theta
-
 
 def diverged_message(name, where=""):
     """What to do about parameters that left the finite numbers."""
@@ -173,7 +116,7 @@ def diverged_message(name, where=""):
     )
 
 
-class OGDRegressor(RegressorMixin, _BaseOGD):
+class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
     """Linear regression by online gradient descent, one sample at a time, in order.
 
     Parameters
@@ -256,8 +199,8 @@ class OGDRegressor(RegressorMixin, _BaseOGD):
 
     'eg' keeps two positive numbers per parameter, whose difference it is and whose sum
     over all parameters is `radius` = U. A step multiplies them by exp(-+ eta g_j) and
-    rescales the sum [2]_: mirror descent with the negative entropy. With KL the relative
-    entropy of the positive numbers that stand for theta and for theta_1,
+    rescales the sum [2]_: mirror descent with the negative entropy. With KL the
+    relative entropy of the positive numbers that stand for theta and for theta_1,
 
         sum_i l_i(theta_i) - l_i(theta)
         <= KL(theta, theta_1) / eta + eta * U / 2 * sum_i max_j g_{i,j}**2.
@@ -287,7 +230,7 @@ class OGDRegressor(RegressorMixin, _BaseOGD):
 
     _parameter_constraints: ClassVar[dict] = {
         "loss": [StrOptions(set(REGRESSION_LOSSES))],
-        **_BaseOGD._parameter_constraints,
+        **BaseOGD._parameter_constraints,
         "epsilon": [Interval(Real, 0, None, closed="left")],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
@@ -388,47 +331,14 @@ class OGDRegressor(RegressorMixin, _BaseOGD):
         reset = not hasattr(self, "coef_")
         return self._ingest(X, y, sample_weight, reset=reset, max_iter=1)
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict targets.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Predictions.
-        """
-        return self._scores(X)[:, 0]
-
     def _make_loss(self):
         parameter = (
             self.quantile if self.loss in ("pinball", "quantile") else self.epsilon
         )
         return REGRESSION_LOSSES[self.loss](parameter)
 
-    def _check_targets(self, X, y, classes, reset):
-        return check_numeric_y(self, X, y)
 
-    def _n_outputs(self):
-        return 1
-
-    def _shape_coef(self, parameter):
-        return parameter[0, :-1], parameter[:, -1]
-
-
-def _has_probabilities(estimator):
-    if estimator.loss in POSITIVE_PROBABILITY:
-        return True
-    raise AttributeError(
-        f"predict_proba is available for loss in {sorted(POSITIVE_PROBABILITY)}, not "
-        f"for loss={estimator.loss!r}"
-    )
-
-
-class OGDClassifier(ClassifierMixin, _BaseOGD):
+class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
     """Linear classification by online gradient descent, one sample at a time, in order.
 
     Two classes share one row of weights. More are learned one against all others, with
@@ -517,7 +427,7 @@ class OGDClassifier(ClassifierMixin, _BaseOGD):
 
     _parameter_constraints: ClassVar[dict] = {
         "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
-        **_BaseOGD._parameter_constraints,
+        **BaseOGD._parameter_constraints,
     }
 
     def __init__(
@@ -622,86 +532,5 @@ class OGDClassifier(ClassifierMixin, _BaseOGD):
                 X, y, sample_weight, self.classes_, reset=reset, max_iter=1
             )
 
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Raw scores of every class, or of the second one where there are two.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Scores.
-        """
-        scores = self._scores(X)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict class labels.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Class labels.
-        """
-        scores = self._scores(X)
-        return most_likely(self.classes_, scores)
-
-    @available_if(_has_probabilities)
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes, for the losses 'log_loss' and 'modified_huber'.
-
-        With more than two classes, the one-vs-all probabilities are normalised.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of `classes_`.
-        """
-        return class_probabilities(self.loss, self._scores(X))
-
     def _make_loss(self):
         return CLASSIFICATION_LOSSES[self.loss]()
-
-    def _check_targets(self, X, y, classes, reset):
-        y, missing = check_class_labels(self, X, y)
-        if classes is None:
-            self.classes_ = find_classes(y, missing)
-        check_several_classes(self.classes_)
-        return encode_labels(y, missing, self.classes_)
-
-    def _n_outputs(self):
-        return n_outputs(self.classes_)
-
-
-def check_several_classes(classes):
-    """Refuse a problem of fewer than two classes."""
-    if len(classes) < 2:
-        raise ValueError(
-            f"A classifier needs at least two classes; got {len(classes)} class: "
-            f"{classes.tolist()}. With partial_fit, name all of them in `classes`."
-        )
-
-
-def n_outputs(classes):
-    """Rows of weights: two classes share one."""
-    return 1 if len(classes) == 2 else len(classes)
-
-
-def most_likely(classes, scores):
-    """The class of the highest score in every row; see `n_outputs`."""
-    if scores.shape[1] == 1:
-        return classes[(scores[:, 0] > 0).astype(np.intp)]
-    return classes[scores.argmax(axis=1)]
