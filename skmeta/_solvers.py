@@ -48,6 +48,17 @@ class TaskLoss(NamedTuple):
         weight = np.ones(len(y)) if weight is None else weight
         return cls(loss, design, targets, weight)
 
+    def head(self, n_samples):
+        """The task of the first samples."""
+        rows = slice(n_samples)
+        parts = self.design[rows], self.targets[rows], self.weight[rows]
+        return TaskLoss(self.loss, *parts)
+
+    def joined(self, other):
+        """The task of the samples of both."""
+        pairs = zip(self[1:], other[1:], strict=True)
+        return TaskLoss(self.loss, *(np.concatenate(pair) for pair in pairs))
+
     def value(self, theta):
         """L(theta)."""
         s = self.loss.argument(self.targets, self.design @ theta.T)
@@ -61,7 +72,7 @@ class TaskLoss(NamedTuple):
         return self.design, target
 
 
-def regularized(task, center, strength, radius=np.inf):
+def regularized(task, center, strength, radius=np.inf, start=None):
     """argmin L(theta) + sum_j strength_j (theta_j - center_j)**2 / 2 in the ball.
 
     Parameters
@@ -70,6 +81,8 @@ def regularized(task, center, strength, radius=np.inf):
     center : ndarray of shape (n_outputs, n_features + 1)
     strength : float or ndarray of the shape of `center`, > 0
     radius : float
+    start : ndarray of the shape of `center` or None
+        A guess. None: the centre.
 
     Returns
     -------
@@ -79,9 +92,9 @@ def regularized(task, center, strength, radius=np.inf):
 
     def at(multiplier, start):
         pull = strength + multiplier
-        return _minimize(task, strength * center / pull, pull, start)
+        return minimize(task, strength * center / pull, pull, start)
 
-    theta = at(0.0, center)
+    theta = at(0.0, center if start is None else start)
     return theta if np.linalg.norm(theta) <= radius else _on_sphere(at, theta, radius)
 
 
@@ -152,8 +165,11 @@ def _least_squares(task, center, radius):
     return (_on_sphere(at, best, radius) @ V)[np.newaxis]
 
 
-def _minimize(task, center, pull, start):
-    """argmin L(theta) + sum_j pull_j (theta_j - center_j)**2 / 2, row by row."""
+def minimize(task, center, pull, start):
+    """argmin L(theta) + sum_j pull_j (theta_j - center_j)**2 / 2.
+
+    All arrays have the shape of the parameter; `start` is a guess.
+    """
     theta = np.empty_like(center)
     for k in range(len(center)):
         theta[k] = _minimize_row(task, k, center[k], pull[k], start[k])

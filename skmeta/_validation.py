@@ -159,6 +159,19 @@ def check_start(value, name, shape):
     return array
 
 
+def check_positive(value, name, owner, shape):
+    """A positive parameter: one number, of shape (1, 1), or an array of `shape`."""
+    array = np.array(value, dtype=np.float64, ndmin=2)
+    if array.size > 1:
+        array = check_start(value, name, shape)
+    if not (np.isfinite(array).all() and (array > 0).all()):
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be positive and finite in every "
+            f"entry. Got {value!r} instead."
+        )
+    return array
+
+
 def find_nonfinite(X):
     """(row, column) of the first NaN or infinite value of X, or None."""
     if sp.issparse(X):

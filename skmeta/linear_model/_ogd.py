@@ -16,7 +16,7 @@ from skmeta._sklearn import (
     _fit_context,
 )
 from skmeta._tasks import Batch
-from skmeta._validation import check_start, unchanged_on_error
+from skmeta._validation import check_positive, unchanged_on_error
 from skmeta.linear_model._base import (
     BaseLinear,
     LinearClassifier,
@@ -43,19 +43,12 @@ class BaseOGD(BaseLinear):
 
     def _make_learner(self, shape, max_iter=None):
         """The resolved learner for parameters of this shape."""
-        eta0 = np.array(self.eta0, dtype=np.float64, ndmin=2)
-        if eta0.size > 1:
-            eta0 = check_start(self.eta0, "eta0", shape)
-        if not (np.isfinite(eta0).all() and (eta0 > 0).all()):
-            raise ValueError(
-                f"The 'eta0' parameter of {type(self).__name__} must be positive and "
-                f"finite in every entry. Got {self.eta0!r} instead."
-            )
+        eta0 = check_positive(self.eta0, "eta0", type(self).__name__, shape)
         if self.update == "eg" and (self.radius is None or eta0.size > 1):
             raise ValueError(
-                "update='eg' learns on the simplex of size `radius` with one step size: "
-                f"it needs a radius and a single eta0. Got radius={self.radius!r} and "
-                f"eta0={self.eta0!r} instead."
+                "update='eg' learns on the simplex of size `radius` with one step "
+                "size: it needs a radius and a single eta0. Got "
+                f"radius={self.radius!r} and eta0={self.eta0!r} instead."
             )
         return OGDLearner(
             loss=self._make_loss(),

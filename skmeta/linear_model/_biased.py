@@ -1,0 +1,417 @@
+"""BiasedRidge and BiasedLogisticRegression: regularised towards a given parameter."""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import cholesky, solve_triangular
+from sklearn.base import ClassifierMixin, RegressorMixin, clone
+
+from skmeta._losses import LogLoss, Loss, SquaredError
+from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
+from skmeta._solvers import TaskLoss, minimize
+from skmeta._validation import check_positive, unchanged_on_error
+from skmeta.linear_model._base import BaseLinear, LinearClassifier, LinearRegressor
+
+BLOCK = 64
+
+
+@dataclass(frozen=True, eq=False)
+class FullLossLearner:
+    """Follow the regularised leader on the full losses of a task.
+
+    The iterate before sample i minimises the loss of the samples before it plus
+    ||theta - start||**2 / (2 eta). One pass; no ball.
+    """
+
+    code: ClassVar[None] = None
+    max_iter: ClassVar[int] = 1
+    shuffle: ClassVar[bool] = False
+    radius: ClassVar[float] = np.inf
+
+    loss: Loss
+    bias: float
+    eta0: np.ndarray
+
+    def step(self, n_samples):
+        """Step size of a task, whatever its length: one over the strength."""
+        return self.eta0
+
+    def shuffled(self, order, starts, generators):
+        return order
+
+    def adapt(self, estimator, theta, eta, rows, *, average, attributes):
+        """A clone of `estimator` trained on checked rows from `theta` on."""
+        adapted = clone(estimator).set_params(
+            alpha=float(1.0 / eta[0, 0]) if eta.size == 1 else 1.0 / eta
+        )
+        vars(adapted).update(attributes, t_=0)
+        adapted._learn(*rows, adapted._make_learner(theta.shape), theta)
+        return adapted
+
+    def run_task(self, batch, t, theta, eta, losses, average, grad_sq):
+        rows = batch.rows(t)
+        weight = None if batch.sample_weight is None else batch.sample_weight[rows]
+        X, y = batch.X[rows], batch.y[rows]
+        task = TaskLoss.of(self.loss, X, y, weight, len(theta), self.bias)
+        if not (np.isfinite(task.design).all() and np.isfinite(y).all()):
+            return False
+        iterates, theta[:] = self._iterates(task, theta, 1.0 / eta)
+        s = task.loss.argument(
+            task.targets, np.einsum("mp,mkp->mk", task.design, iterates)
+        )
+        losses[rows] = task.weight * task.loss.value(s).sum(axis=1)
+        slope = task.weight[:, np.newaxis] * task.loss.slope(s)
+        squares = (slope**2).T @ task.design**2
+        grad_sq += squares if grad_sq.size > 1 else squares.sum()
+        if average is not None:
+            average[:] = iterates.mean(axis=0)
+        return bool(np.isfinite(theta).all() and np.isfinite(squares).all())
+
+    def _iterates(self, task, start, strength):
+        """The iterates before every sample (m, n_outputs, p), and the last one."""
+        if isinstance(task.loss, SquaredError):
+            covariance = np.diag(1.0 / np.broadcast_to(strength, start.shape)[0])
+            iterates, last = recursive_ridge(task, start[0], covariance)
+            return iterates[:, np.newaxis], last[np.newaxis]
+        iterates = np.empty((len(task.weight) + 1, *start.shape))
+        iterates[0] = start
+        pull = np.broadcast_to(strength, start.shape)
+        for i in range(len(task.weight)):
+            iterates[i + 1] = minimize(task.head(i + 1), start, pull, iterates[i])
+        return iterates[:-1], iterates[-1]
+
+
+def recursive_ridge(task, theta, covariance):
+    """Exact ridge regression, row by row: recursive least squares in blocks.
+
+    Parameters
+    ----------
+    task : TaskLoss with the squared error
+    theta : ndarray of shape (p,)
+        The parameter before the first row.
+    covariance : ndarray of shape (p, p)
+        Inverse of the regularisation plus X' W X of the rows before; updated in place.
+
+    Returns
+    -------
+    iterates : ndarray of shape (m, p)
+        The parameters before every row.
+    theta : ndarray of shape (p,)
+        The parameter after the last row.
+    """
+    iterates = np.empty(task.design.shape)
+    for first in range(0, len(task.design), BLOCK):
+        rows = slice(first, first + BLOCK)
+        X, y = task.design[rows], task.targets[rows, 0]
+        XC = X @ covariance
+        root = cholesky(XC @ X.T + np.diag(1.0 / task.weight[rows]), lower=True)
+        gain = solve_triangular(root, XC, lower=True)
+        innovation = solve_triangular(root, y - X @ theta, lower=True)
+        moves = gain * innovation[:, np.newaxis]
+        path = theta + np.cumsum(moves, axis=0)
+        iterates[rows] = path - moves
+        theta = path[-1]
+        covariance -= gain.T @ gain
+    return iterates, theta
+
+
+class _BaseBiased(BaseLinear):
+    """One batch problem per call, and what is needed to go on from it exactly."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "alpha": [Interval(Real, 0, None, closed="neither"), "array-like"],
+        "fit_intercept": ["boolean"],
+    }
+    _loss: ClassVar[Loss]
+
+    def __init__(self, alpha: float | ArrayLike = 1.0, *, fit_intercept: bool = True):
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+
+    def _make_learner(self, shape, max_iter=None):
+        alpha = check_positive(self.alpha, "alpha", type(self).__name__, shape)
+        return FullLossLearner(self._loss, float(self.fit_intercept), 1.0 / alpha)
+
+    def _learn(self, X, y, weight, counts, learner, theta):
+        if counts is not None:
+            X, y = X[counts], y[counts]
+        task = TaskLoss.of(self._loss, X, y, weight, len(theta), learner.bias)
+        strength = np.broadcast_to(1.0 / learner.eta0, theta.shape)
+        theta = self._solve(task, theta, strength)
+        self.t_ += len(y)
+        self.coef_, self.intercept_ = self._shape_coef(theta)
+
+
+class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
+    """Ridge regression towards a given parameter rather than towards zero.
+
+    Minimises the sum of squared errors / 2 plus the sum of
+    alpha_j (theta_j - init_j)**2 / 2 over weights and intercept together.
+
+    Parameters
+    ----------
+    alpha : float or array-like of shape (n_features + 1,), default=1.0
+        Strength of the regularisation, > 0; an array gives one to every parameter, the
+        intercept's last.
+    fit_intercept : bool, default=True
+        Whether there is an intercept. It is regularised like a weight.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Weights.
+    intercept_ : ndarray of shape (1,)
+        Intercept.
+    t_ : int
+        Number of samples since `fit`.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had any.
+
+    See Also
+    --------
+    BiasedLogisticRegression : The same for classification.
+    OGDRegressor : One gradient step per sample.
+    sklearn.linear_model.Ridge : Regularisation towards zero.
+
+    Notes
+    -----
+    `partial_fit` is recursive least squares and exact: after any sequence of calls the
+    parameter is that of one `fit` on all rows. As the inner learner of a meta-estimator
+    it is the regularised leader on the full losses, started at the shared
+    initialization: alpha = 1 / eta for a step size eta, so that every rule of
+    :mod:`skmeta.step_size` learns the strength [1]_.
+
+    References
+    ----------
+    .. [1] Denevi, Ciliberto, Grazzi, Pontil, "Learning-to-Learn Stochastic Gradient
+       Descent with Biased Regularization", ICML 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.linear_model import BiasedRidge
+    >>> X, y = np.array([[1.0], [2.0]]), np.array([3.0, 5.0])
+    >>> model = BiasedRidge(alpha=1e-6).fit(X, y)
+    >>> model.predict([[3.0]]).round(3)
+    array([7.])
+    >>> BiasedRidge(alpha=1e6).fit(X, y, coef_init=[4.0]).coef_.round(3)
+    array([4.])
+    """
+
+    _loss = SquaredError()
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+    ) -> Self:
+        """Solve the problem of these samples.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0. None: all 1.
+        coef_init : array-like of shape (n_features,), default=None
+            Weights to regularise towards. None: zeros.
+        intercept_init : array-like of shape (1,), default=None
+            Intercept to regularise towards. None: zero.
+
+        Returns
+        -------
+        self : BiasedRidge
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid; nothing is changed then.
+        """
+        start = (coef_init, intercept_init)
+        return self._ingest(X, y, sample_weight, reset=True, start=start)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Add samples to the problem.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0. None: all 1.
+
+        Returns
+        -------
+        self : BiasedRidge
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid; nothing is changed then.
+        """
+        reset = not hasattr(self, "coef_")
+        return self._ingest(X, y, sample_weight, reset=reset)
+
+    def _solve(self, task, theta, strength):
+        covariance = self._covariance.copy() if self.t_ else np.diag(1.0 / strength[0])
+        _, last = recursive_ridge(task, theta[0], covariance)
+        self._covariance = covariance
+        return last[np.newaxis]
+
+
+class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
+    """Logistic regression towards a given parameter rather than towards zero.
+
+    Minimises the sum of the log losses plus the sum of alpha_j (theta_j - init_j)**2 /
+    2 over weights and intercepts together; with more than two classes, one against all
+    others.
+
+    Parameters
+    ----------
+    alpha : float or array-like of shape (n_outputs, n_features + 1), default=1.0
+        Strength of the regularisation, > 0, 1 / C in scikit-learn's terms; an array
+        gives one to every parameter, the intercept's last.
+    fit_intercept : bool, default=True
+        Whether there is an intercept. It is regularised like a weight.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Weights.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts.
+    classes_ : ndarray of shape (n_classes,)
+        The class labels, sorted.
+    t_ : int
+        Number of samples since `fit`.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had any.
+
+    See Also
+    --------
+    BiasedRidge : The same for regression, with its use as an inner learner.
+    OGDClassifier : One gradient step per sample.
+    sklearn.linear_model.LogisticRegression : Regularisation towards zero.
+
+    Notes
+    -----
+    `partial_fit` keeps the rows it is given and solves the problem of all of them:
+    exact, and as large as what was seen.
+
+    References
+    ----------
+    .. [1] Denevi, Ciliberto, Grazzi, Pontil, "Learning-to-Learn Stochastic Gradient
+       Descent with Biased Regularization", ICML 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.linear_model import BiasedLogisticRegression
+    >>> X = np.array([[-1.0], [1.0], [-2.0], [2.0]])
+    >>> y = np.array(["no", "yes", "no", "yes"])
+    >>> model = BiasedLogisticRegression().fit(X, y, coef_init=[[3.0]])
+    >>> model.predict([[-3.0], [3.0]])
+    array(['no', 'yes'], dtype='<U3')
+    """
+
+    _loss = LogLoss()
+    loss = "log_loss"
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+    ) -> Self:
+        """Solve the problem of these samples.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Class labels, of at least two classes.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0. None: all 1.
+        coef_init : array-like of the shape of `coef_`, default=None
+            Weights to regularise towards. None: zeros.
+        intercept_init : array-like of the shape of `intercept_`, default=None
+            Intercepts to regularise towards. None: zeros.
+
+        Returns
+        -------
+        self : BiasedLogisticRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid; nothing is changed then.
+        """
+        start = (coef_init, intercept_init)
+        return self._ingest(X, y, sample_weight, reset=True, start=start)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Add samples to the problem.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Class labels; not every class need occur.
+        classes : array-like of shape (n_classes,), default=None
+            All class labels; required in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0. None: all 1.
+
+        Returns
+        -------
+        self : BiasedLogisticRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid or holds an unknown class; nothing is changed then.
+        """
+        reset = not hasattr(self, "classes_")
+        with unchanged_on_error(self):
+            _check_partial_fit_first_call(self, classes)
+            return self._ingest(X, y, sample_weight, self.classes_, reset=reset)
+
+    def _solve(self, task, theta, strength):
+        center = self._center if self.t_ else theta
+        self._problem = self._problem.joined(task) if self.t_ else task
+        self._center = center
+        return minimize(self._problem, center, strength, theta)
