@@ -45,6 +45,9 @@ def check_labels(tasks, n_samples):
         If there is not exactly one label per row.
     """
     labels = np.asarray(tasks)
+    if labels.dtype.kind in "US" and isinstance(tasks, (list, tuple)):
+        # NumPy turns [1, "a"] into strings
+        labels = np.asarray(tasks, dtype=object)
     if labels.ndim == 0:
         labels = np.full(n_samples, labels[()])
     if labels.ndim == 2 and labels.shape[1] == 1:

@@ -151,8 +151,8 @@ def check_start(value, name, shape):
         array = np.array(value, dtype=np.float64).reshape(shape)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{name} must hold {np.prod(shape)} numbers, of shape {shape}; got shape "
-            f"{np.shape(value)}."
+            f"{name} must hold {np.prod(shape)} numbers, as an array of shape {shape}; "
+            f"got shape {np.shape(value)}."
         ) from error
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite: it contains NaN or infinity.")

@@ -564,6 +564,8 @@ cdef Py_ssize_t learn(
 cdef Inner as_inner(learner, Py_ssize_t n_outputs):
     cdef Inner inner
     inner.loss = learner.loss.code
+    if inner.loss > MODIFIED_HUBER:
+        raise ValueError(f"the kernel knows no loss of code {inner.loss}")
     inner.parameter = learner.loss.parameter
     inner.is_margin = learner.loss.is_margin
     inner.update = INNER_UPDATES[learner.update]

@@ -47,7 +47,7 @@ def run_task(batch, t, learner, theta, eta, losses, average, grad_sq):
                     if losses is not None:
                         losses[i] = value
                     squares = np.outer(slope**2, x**2)
-                    grad_sq += squares if grad_sq.size > 1 else squares.sum()
+                    grad_sq += squares if grad_sq.shape[1] > 1 else squares.sum()
                 if learner.update == "implicit":
                     q = (eta * x**2).sum(axis=1)
                     if q.all():
@@ -55,7 +55,7 @@ def run_task(batch, t, learner, theta, eta, losses, average, grad_sq):
                 iterate.move(eta * np.outer(slope * loss.chain(target), x))
     if average is not None:
         average[:] = total / ((end - begin) * learner.max_iter)
-    return bool(np.isfinite(theta).all())
+    return bool(np.isfinite(theta).all() and np.isfinite(grad_sq).all())
 
 
 class _Projected:
@@ -151,7 +151,7 @@ def learn_tasks(
         with np.errstate(over="ignore", invalid="ignore"):
             moved = parameter - phi
             distance = np.sqrt((moved**2).sum())
-        if not (finite and np.isfinite([distance, grad_sq.sum()]).all()):
+        if not (finite and np.isfinite(distance)):
             return t
         clock += (1.0, np.sqrt(m))
         mean_loss = losses[batch.rows(t)].sum() / m

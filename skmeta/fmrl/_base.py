@@ -134,8 +134,14 @@ class _BaseFMRL(BaseEstimator):
 
     # ---- learning
 
-    def _ingest(self, X, y, tasks, sample_weight, classes=None, *, reset, n_passes=1):
-        """Learn from the tasks of one call, from the start if `reset`."""
+    def _ingest(
+        self, X, y, tasks, sample_weight, classes=None, *, reset, n_passes=None
+    ):
+        """Learn from the tasks of one call, from the start if `reset`.
+
+        `n_passes` is None in `partial_fit`, where a known task goes on from its own
+        parameters.
+        """
         with unchanged_on_error(self):
             X, labels = self._split_labels(X, tasks)
             X = check_X(self, X, reset=reset, ensure_all_finite=False)
@@ -152,11 +158,16 @@ class _BaseFMRL(BaseEstimator):
             state = self._start(X.shape[1], reset)
             kept = self.store_tasks and names is not None
             parameters = np.empty((len(starts) - 1, *state.phi.shape)) if kept else None
-            for n_pass in range(n_passes):
-                own = self._own(state, names) if n_pass == 0 else None
+            own = self._own(state, names) if n_passes is None else None
+            for n_pass in range(n_passes or 1):
                 done = self._learn(state, batch, own, parameters, names, y)
+                if n_passes and not done.any():
+                    raise ValueError(
+                        f"None of the {len(done)} tasks can be learned from. "
+                        + self._problem(batch, 0, names, y)
+                    )
                 if self.verbose:
-                    self._report(state, n_pass, n_passes, int(done.sum()))
+                    self._report(state, n_pass, n_passes or 1, int(done.sum()))
             if kept:
                 names = [name for name, ok in zip(names, done, strict=True) if ok]
                 state.known = state.known.store(names, parameters[done])
@@ -192,9 +203,9 @@ class _BaseFMRL(BaseEstimator):
             return state
         phi = np.zeros(shape)
         if phi_given:
-            init = np.atleast_2d(self.init)
-            width = shape[1] if init.shape[-1] == shape[1] else n_features
-            phi[:, :width] = check_start(init, "init", (shape[0], width))
+            without_intercept = np.shape(self.init)[-1:] == (n_features,)
+            width = n_features if without_intercept else n_features + 1
+            phi[:, :width] = check_start(self.init, "init", (shape[0], width))
         seed = int(check_random_state(self.random_state).randint(2**31))
         return MetaState(algorithm, phi, rule, seed)
 
@@ -202,7 +213,7 @@ class _BaseFMRL(BaseEstimator):
         """The inner learner, its parameters validated."""
         if self.estimator is None:
             return self._default_estimator()
-        if isinstance(self.estimator, BaseEstimator):
+        if hasattr(self.estimator, "_parameter_constraints"):
             self.estimator._validate_params()
         return self.estimator
 
@@ -264,9 +275,12 @@ class _BaseFMRL(BaseEstimator):
 
     def _handle_bad_task(self, problem):
         if self.on_bad_task == "raise":
-            raise ValueError(problem)
+            raise ValueError(
+                f"{problem} With on_bad_task='skip' such a task is left out."
+            )
         if self.on_bad_task == "warn":
-            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=5)
+            # through _learn, _ingest, the method and its validating wrapper
+            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=6)
 
     def _problem(self, batch, t, names, y):
         """Why task t could not be learned from, and what to do."""
@@ -279,12 +293,13 @@ class _BaseFMRL(BaseEstimator):
             ]
             return (
                 f"{task}: X contains NaN or infinity in row {bad[0]} of the task, "
-                f"feature {feature!r}. Drop the row, impute the value, or set "
-                "on_bad_task='skip'."
+                f"feature {feature!r}. Drop the row or impute the value."
             )
         bad = np.flatnonzero(~np.isfinite(batch.y[rows]))
         if bad.size:
-            return f"{task}: {self._target_problem(y[rows[bad[0]]], bad[0])}"
+            value = np.ravel(y)[rows[bad[0]]]
+            value = getattr(value, "item", lambda: value)()
+            return f"{task}: {self._target_problem(value, bad[0])}"
         return diverged_message(task)
 
     def _report(self, state, n_pass, n_passes, n_done):
@@ -343,8 +358,8 @@ class _BaseFMRL(BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows of one task, in the order in which they are learned from, with the
-            columns of `fit`.
+            The rows of one task, in the order in which they are learned from, with or
+            without the `task_column`.
         y : array-like of shape (n_samples,)
             Targets; of a classifier, any of `classes_`.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -362,7 +377,14 @@ class _BaseFMRL(BaseEstimator):
             If the input is invalid or the parameters leave the finite numbers.
         """
         check_is_fitted(self)
-        X, _ = self._split_labels(X, None)
+        if self.task_column is not None and np.shape(X)[1:] != (self.n_features_in_,):
+            X, labels = self._split_labels(X, None)
+            names, *_ = group_rows(check_labels(labels, len(labels)), len(labels))
+            if len(names) > 1:
+                raise ValueError(
+                    f"adapt takes the rows of one task; got those of {len(names)}: "
+                    f"{names[:5]}."
+                )
         X = check_X(self, X, reset=False, ensure_all_finite=False)
         targets = self._check_targets(X, y, getattr(self, "classes_", None))
         weight, counts = check_weights(sample_weight, X)
@@ -402,12 +424,12 @@ class _BaseFMRL(BaseEstimator):
     @_learned
     def task_coef_(self, state):
         """Weights of the known tasks."""
-        return self._shape_coef(state.known.parameters)[0]
+        return self._shape_coef(state.known.parameters)[0].copy()
 
     @_learned
     def task_intercept_(self, state):
         """Intercepts of the known tasks."""
-        return self._shape_coef(state.known.parameters)[1]
+        return self._shape_coef(state.known.parameters)[1].copy()
 
     @_learned
     def history_(self, state):
@@ -436,6 +458,6 @@ def _resolve(value, named):
     """The object that a name stands for; an object's own parameters validated."""
     if isinstance(value, str):
         return named[value]
-    if isinstance(value, BaseEstimator):
+    if hasattr(value, "_parameter_constraints"):
         value._validate_params()
     return clone(value, safe=False)

@@ -74,7 +74,8 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         out and is zero then.
     n_passes : int, default=1
         Passes of `fit` over the tasks, >= 1. In every pass all tasks start from the
-        shared initialization.
+        shared initialization. The parameters kept of a task are those of the last pass;
+        in a single one, those of the first tasks started from nothing.
     unknown_task : {'init', 'raise'}, default='init'
         Whether rows of an unknown task are predicted from the shared initialization or
         raise an error.
@@ -111,7 +112,7 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         Their weights, each shaped like `coef_`.
     task_intercept_ : ndarray of shape (n_tasks, ...)
         Their intercepts, each shaped like `intercept_`.
-    history_ : structured ndarray of shape (n_tasks_seen_,)
+    history_ : structured ndarray of shape (`n_tasks_seen_`,)
         One row per learned task, in order: `n_samples`; `loss`, the mean prequential
         loss (every sample predicted before it is learned from); `distance` of the task
         parameter from the shared initialization; `grad_sq_norm`, the sum of squared
@@ -120,7 +121,7 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
     n_tasks_seen_ : int
         Number of tasks learned from; every pass and every return of a task counts.
     n_tasks_skipped_ : int
-        Number of bad tasks left out.
+        Number of bad tasks left out, in every pass.
     n_features_in_ : int
         Number of features, the task column not counted.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -365,8 +366,7 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         return (
             f"y is {value!r} in row {row} of the task, which is not one of the classes "
             f"{self.classes_.tolist()} fixed by the first call (NaN, infinity and None "
-            "never are). Drop the row, set on_bad_task='skip', or start again with all "
-            "`classes`."
+            "never are). Drop the row, or start again with all `classes`."
         )
 
     def _n_outputs(self):

@@ -50,7 +50,8 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
         out and is zero then.
     n_passes : int, default=1
         Passes of `fit` over the tasks, >= 1. In every pass all tasks start from the
-        shared initialization.
+        shared initialization. The parameters kept of a task are those of the last pass;
+        in a single one, those of the first tasks started from nothing.
     unknown_task : {'init', 'raise'}, default='init'
         Whether rows of an unknown task are predicted from the shared initialization or
         raise an error.
@@ -84,7 +85,7 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
         Their weights, each shaped like `coef_`.
     task_intercept_ : ndarray of shape (n_tasks, ...)
         Their intercepts, each shaped like `intercept_`.
-    history_ : structured ndarray of shape (n_tasks_seen_,)
+    history_ : structured ndarray of shape (`n_tasks_seen_`,)
         One row per learned task, in order: `n_samples`; `loss`, the mean prequential
         loss (every sample predicted before it is learned from); `distance` of the task
         parameter from the shared initialization; `grad_sq_norm`, the sum of squared
@@ -93,7 +94,7 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
     n_tasks_seen_ : int
         Number of tasks learned from; every pass and every return of a task counts.
     n_tasks_skipped_ : int
-        Number of bad tasks left out.
+        Number of bad tasks left out, in every pass.
     n_features_in_ : int
         Number of features, the task column not counted.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -278,10 +279,7 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
         return check_numeric_y(self, X, y)
 
     def _target_problem(self, value, row):
-        return (
-            f"y is {value} in row {row} of the task. Drop the row, or set "
-            "on_bad_task='skip'."
-        )
+        return f"y is {value} in row {row} of the task. Drop the row."
 
     def _n_outputs(self):
         return 1

@@ -65,7 +65,7 @@ class FullLossLearner:
         losses[rows] = task.weight * task.loss.value(s).sum(axis=1)
         slope = task.weight[:, np.newaxis] * task.loss.slope(s)
         squares = (slope**2).T @ task.design**2
-        grad_sq += squares if grad_sq.size > 1 else squares.sum()
+        grad_sq += squares if grad_sq.shape[1] > 1 else squares.sum()
         if average is not None:
             average[:] = iterates.mean(axis=0)
         return bool(np.isfinite(theta).all() and np.isfinite(squares).all())
