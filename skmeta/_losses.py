@@ -25,6 +25,7 @@ class Loss:
     is_margin = False
     kinks = ()
     has_minimum = True  # over all parameters, on any data
+    is_strict = False  # strictly convex
 
     def __init__(self, parameter=0.0):
         self.parameter = float(parameter)
@@ -44,6 +45,8 @@ class Loss:
 
 class SquaredError(Loss):
     """f(r) = r**2 / 2."""
+
+    is_strict = True
 
     def value(self, s):
         return 0.5 * s * s
@@ -131,6 +134,7 @@ class LogLoss(Loss):
 
     is_margin = True
     has_minimum = False
+    is_strict = True
 
     def value(self, s):
         return np.maximum(-s, 0.0) + np.log1p(np.exp(-np.abs(s)))

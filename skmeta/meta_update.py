@@ -7,7 +7,6 @@ is also known to the compiled loop, which reads `kernel_parameters`.
 from numbers import Integral, Real
 from typing import ClassVar
 
-import numpy as np
 from sklearn.base import BaseEstimator
 
 from skmeta._sklearn import Interval
@@ -20,10 +19,11 @@ class _MetaUpdate(BaseEstimator):
 
     Methods
     -------
-    step(t, n_samples, weight_sum, meta_eta0, phi_given)
-        a_t for task number t (from 1) of `n_samples` samples. `weight_sum` is the sum
-        of the square roots of the lengths of tasks 1 to t, `meta_eta0` the estimator's
-        meta step size, `phi_given` whether its `init` was an array.
+    step(t, weight, weight_sum, meta_eta0, is_first)
+        a_t for task number t (from 1), or a meta-batch that ends with it. `weight` is
+        the square root of the task's length, or the sum of these over the meta-batch,
+        `weight_sum` the same over tasks 1 to t, `meta_eta0` the estimator's meta step
+        size, `is_first` whether there was no initialization before, learned or given.
     """
 
     _parameter_constraints: ClassVar[dict] = {}
@@ -45,15 +45,15 @@ class FollowTheLeader(_MetaUpdate):
     --------
     >>> from skmeta.meta_update import FollowTheLeader
     >>> FollowTheLeader().step(
-    ...     t=2, n_samples=9, weight_sum=4.0, meta_eta0=0.1, phi_given=False
+    ...     t=2, weight=3.0, weight_sum=4.0, meta_eta0=0.1, is_first=False
     ... )
     0.75
     """
 
     code = 0
 
-    def step(self, t, n_samples, weight_sum, meta_eta0, phi_given):
-        return float(np.sqrt(n_samples)) / weight_sum
+    def step(self, t, weight, weight_sum, meta_eta0, is_first):
+        return weight / weight_sum
 
 
 class AdaptiveOGD(_MetaUpdate):
@@ -71,15 +71,15 @@ class AdaptiveOGD(_MetaUpdate):
     --------
     >>> from skmeta.meta_update import AdaptiveOGD
     >>> AdaptiveOGD().step(
-    ...     t=2, n_samples=9, weight_sum=4.0, meta_eta0=0.1, phi_given=False
+    ...     t=2, weight=3.0, weight_sum=4.0, meta_eta0=0.1, is_first=False
     ... )
     0.25
     """
 
     code = 1
 
-    def step(self, t, n_samples, weight_sum, meta_eta0, phi_given):
-        return 1.0 if t == 1 and not phi_given else 1.0 / weight_sum
+    def step(self, t, weight, weight_sum, meta_eta0, is_first):
+        return 1.0 if is_first else 1.0 / weight_sum
 
 
 class Constant(_MetaUpdate):
@@ -96,14 +96,14 @@ class Constant(_MetaUpdate):
     --------
     >>> from skmeta.meta_update import Constant
     >>> Constant().step(
-    ...     t=2, n_samples=9, weight_sum=4.0, meta_eta0=0.1, phi_given=False
+    ...     t=2, weight=3.0, weight_sum=4.0, meta_eta0=0.1, is_first=False
     ... )
     0.1
     """
 
     code = 2
 
-    def step(self, t, n_samples, weight_sum, meta_eta0, phi_given):
+    def step(self, t, weight, weight_sum, meta_eta0, is_first):
         return meta_eta0
 
 
@@ -122,7 +122,7 @@ class LinearDecay(_MetaUpdate):
     >>> from skmeta.meta_update import LinearDecay
     >>> rule = LinearDecay(final=0.0, n_tasks=5)
     >>> [
-    ...     rule.step(t, n_samples=9, weight_sum=3 * t, meta_eta0=1.0, phi_given=False)
+    ...     rule.step(t, weight=3, weight_sum=3 * t, meta_eta0=1.0, is_first=False)
     ...     for t in (1, 2, 5, 9)
     ... ]
     [1.0, 0.75, 0.0, 0.0]
@@ -142,7 +142,7 @@ class LinearDecay(_MetaUpdate):
     def kernel_parameters(self):
         return (self.final, self.n_tasks)
 
-    def step(self, t, n_samples, weight_sum, meta_eta0, phi_given):
+    def step(self, t, weight, weight_sum, meta_eta0, is_first):
         share = min((t - 1.0) / (self.n_tasks - 1.0), 1.0)
         return meta_eta0 + share * (self.final - meta_eta0)
 

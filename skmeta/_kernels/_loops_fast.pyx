@@ -499,11 +499,11 @@ cdef double meta_step(
 
 cdef Py_ssize_t learn(
     const floating* data, const Matrix* X, const Targets* targets,
-    const Py_ssize_t* starts, Py_ssize_t first, Py_ssize_t n_tasks,
+    const Py_ssize_t* starts, Py_ssize_t first, Py_ssize_t last,
     const Inner* inner, const Meta* meta, const double* eta0,
     double* phi, double* rule, double* clock,
     const double* own, const Py_ssize_t* own_index,
-    HistoryRow* history, double* parameters, double* room,
+    HistoryRow* history, double* parameters, double* all_grad_sq, double* room,
 ) noexcept nogil:
     # `room` holds theta, average, moved, eta, grad_sq and the room of a task.
     cdef Py_ssize_t size = inner.n_outputs * (X.n_features + 1)
@@ -519,7 +519,7 @@ cdef Py_ssize_t learn(
     cdef const double* parameter = average if meta.average else theta
     cdef const double* start
     cdef Step step = Step(eta, meta.per_coordinate)
-    for t in range(first, n_tasks):
+    for t in range(first, last):
         m = starts[t + 1] - starts[t]
         start = phi
         if own_index != NULL and own_index[t] >= 0:
@@ -543,8 +543,6 @@ cdef Py_ssize_t learn(
             mean_eta += eta[j] / n_etas
         if not isfinite(distance) or not isfinite(total):
             return t
-        clock[0] += 1.0
-        clock[1] += sqrt(m)
         history[t].n_samples = m
         history[t].loss = mean_loss
         history[t].distance = distance
@@ -552,11 +550,16 @@ cdef Py_ssize_t learn(
         history[t].step_size = mean_eta
         if parameters != NULL:
             memcpy(parameters + t * size, parameter, size * sizeof(double))
+        if all_grad_sq != NULL:
+            memcpy(all_grad_sq + t * n_etas, grad_sq, n_etas * sizeof(double))
+            continue
+        clock[0] += 1.0
+        clock[1] += sqrt(m)
         observe(meta, rule, moved, distance, grad_sq, clock[0], n_etas)
         a = meta_step(meta, clock[0], clock[1], m)
         for j in range(size):
             phi[j] += a * moved[j]
-    return n_tasks
+    return last
 
 
 # ---- from Python objects to pointers
@@ -584,7 +587,7 @@ cdef Meta as_meta(algorithm):
     meta.meta_update_parameters = algorithm.meta_update.kernel_parameters
     meta.meta_eta0 = algorithm.meta_eta0
     meta.phi_given = algorithm.phi_given
-    meta.average = algorithm.needs_average
+    meta.average = algorithm.task_parameter.needs_average
     meta.divide_by_root = algorithm.learner.divide_by_root
     meta.per_coordinate = False
     return meta
@@ -662,11 +665,12 @@ def run_task(
 
 
 def learn_tasks(
-    batch, Py_ssize_t first, algorithm, double[:, ::1] phi, rule, double[::1] clock,
+    batch, Py_ssize_t first, Py_ssize_t last, algorithm,
+    double[:, ::1] phi, rule, double[::1] clock,
     const double[:, :, ::1] own, const Py_ssize_t[::1] own_index,
-    HistoryRow[::1] history, double[:, :, ::1] parameters,
+    HistoryRow[::1] history, double[:, :, ::1] parameters, double[:, :, ::1] grad_sq,
 ):
-    """Learn from task `first` and those after it; see `_loops_py.learn_tasks`."""
+    """Learn from tasks `first` to `last` - 1; see `_loops_py.learn_tasks`."""
     cdef Values X = Values(batch.X)
     cdef Targets targets = as_targets(batch.y, batch.sample_weight, batch.order)
     cdef const Py_ssize_t[::1] starts = batch.starts
@@ -677,7 +681,8 @@ def learn_tasks(
     cdef const double* own_ = NULL if own_index is None else &own[0, 0, 0]
     cdef const Py_ssize_t* own_index_ = NULL if own_index is None else &own_index[0]
     cdef double* parameters_ = NULL if parameters is None else &parameters[0, 0, 0]
-    cdef Py_ssize_t done, n_tasks = starts.shape[0] - 1
+    cdef double* grad_sq_ = NULL if grad_sq is None else &grad_sq[0, 0, 0]
+    cdef Py_ssize_t done
     cdef Py_ssize_t size = phi.shape[0] * phi.shape[1]
     cdef Py_ssize_t n_room = 5 * size + task_room(&inner, size)
     cdef double* room = <double*> malloc(n_room * sizeof(double))
@@ -690,15 +695,15 @@ def learn_tasks(
     with nogil:
         if X.is_double:
             done = learn(
-                &X.double_values[0], &X.matrix, &targets, &starts[0], first, n_tasks,
+                &X.double_values[0], &X.matrix, &targets, &starts[0], first, last,
                 &inner, &meta, &eta0[0, 0], &phi[0, 0], &state[0], &clock[0],
-                own_, own_index_, &history[0], parameters_, room,
+                own_, own_index_, &history[0], parameters_, grad_sq_, room,
             )
         else:
             done = learn(
-                &X.float_values[0], &X.matrix, &targets, &starts[0], first, n_tasks,
+                &X.float_values[0], &X.matrix, &targets, &starts[0], first, last,
                 &inner, &meta, &eta0[0, 0], &phi[0, 0], &state[0], &clock[0],
-                own_, own_index_, &history[0], parameters_, room,
+                own_, own_index_, &history[0], parameters_, grad_sq_, room,
             )
     free(room)
     return done

@@ -127,40 +127,60 @@ def _features(X, i, bias):
 
 
 def learn_tasks(
-    batch, first, algorithm, phi, rule, clock, own, own_index, history, parameters
+    batch,
+    first,
+    last,
+    algorithm,
+    phi,
+    rule,
+    clock,
+    own,
+    own_index,
+    history,
+    parameters,
+    grad_sq,
 ):
-    """Learn from task `first` and those after it; return the first that failed.
+    """Learn from tasks `first` to `last` - 1; return the first that failed, or `last`.
 
     Task t starts at `phi`, or at own[own_index[t]] where `own_index` (or None) is not
-    negative. Moves `phi`, the state `rule` of the step size and `clock` (tasks so far,
-    and the sum of sqrt of their lengths), and fills row t of `history` and of
-    `parameters` (or None). A task that ends in non-finite numbers leaves all of these
-    as they were. The number of tasks is returned when none failed.
+    negative, and fills row t of `history` and of `parameters` (or None). A task that
+    ends in non-finite numbers changes nothing else.
+
+    After every task `phi`, the state `rule` of the step size and `clock` (tasks so far,
+    and the sum of sqrt of their lengths) move. With `grad_sq` they stay: the tasks are
+    a meta-batch, and row t of `grad_sq` takes the task's sums of squared gradients.
     """
     learner, step_size = algorithm.learner, algorithm.step_size
+    task_parameter = algorithm.task_parameter
     losses = np.zeros(len(batch.y))
-    for t in range(first, len(batch.starts) - 1):
+    for t in range(first, last):
         m = int(batch.starts[t + 1] - batch.starts[t])
         continues = own_index is not None and own_index[t] >= 0
-        theta = (own[own_index[t]] if continues else phi).copy()
+        start = own[own_index[t]] if continues else phi
+        theta = start.copy()
         eta = step_size.propose(rule, m, learner.step(m))
-        grad_sq = np.zeros_like(eta)
-        average = np.empty_like(theta) if algorithm.needs_average else None
-        finite = learner.run_task(batch, t, theta, eta, losses, average, grad_sq)
-        parameter = average if algorithm.needs_average else theta
+        squares = np.zeros_like(eta)
+        average = np.empty_like(theta) if task_parameter.needs_average else None
+        finite = learner.run_task(batch, t, theta, eta, losses, average, squares)
+        if not finite:
+            return t
+        parameter = task_parameter(batch, t, learner, start, eta, theta, average)
         with np.errstate(over="ignore", invalid="ignore"):
             moved = parameter - phi
             distance = np.sqrt((moved**2).sum())
-        if not (finite and np.isfinite(distance)):
+        if not np.isfinite(distance):
             return t
-        clock += (1.0, np.sqrt(m))
         mean_loss = losses[batch.rows(t)].sum() / m
-        history[t] = (m, mean_loss, distance, grad_sq.sum(), eta.mean())
+        history[t] = (m, mean_loss, distance, squares.sum(), eta.mean())
         if parameters is not None:
             parameters[t] = parameter
-        step_size.observe(rule, moved, grad_sq, clock[0])
-        phi += algorithm.meta_step(clock, m) * moved
-    return len(batch.starts) - 1
+        if grad_sq is not None:
+            grad_sq[t] = squares
+            continue
+        clock += (1.0, np.sqrt(m))
+        step_size.observe(rule, moved, squares, clock[0])
+        phi += algorithm.meta_step(clock, np.sqrt(m)) * moved
+    return last
 
 
 def score_rows(X, index, parameters):

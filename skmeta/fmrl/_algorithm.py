@@ -1,15 +1,19 @@
-"""The meta-learning algorithm with every name resolved: four parts, no data.
+"""The meta-learning algorithm with every name resolved, and one pass of it over tasks.
 
 inner learner x task parameter x step size x meta-update. A part that has a `code` is
 known to the compiled loop; a combination with one that has none runs in the loop of the
 NumPy twin, which asks for nothing but the methods of the parts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
 
 from skmeta import _kernels
 from skmeta._kernels import _loops_py
+from skmeta.fmrl._state import HISTORY
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +22,8 @@ class Algorithm:
 
     Attributes
     ----------
-    learner : OGDLearner or ForeignLearner
-    task_parameter : {'last', 'average'}
+    learner : OGDLearner, FullLossLearner or ForeignLearner
+    task_parameter : object of `skmeta.fmrl._task_parameter`
     step_size : object of `skmeta.step_size`
     meta_update : object of `skmeta.meta_update`
     meta_eta0 : float
@@ -28,32 +32,113 @@ class Algorithm:
     """
 
     learner: Any
-    task_parameter: str
+    task_parameter: Any
     step_size: Any
     meta_update: Any
     meta_eta0: float
     phi_given: bool
 
-    @property
-    def needs_average(self):
-        return self.task_parameter == "average"
-
-    def meta_step(self, clock, n_samples):
-        """Share of the way to a task's parameter that the initialization moves."""
+    def meta_step(self, clock, weight, n_new=1):
+        """Share of the way that the initialization moves after `n_new` tasks."""
         t, weight_sum = clock
-        return self.meta_update.step(
-            t, n_samples, weight_sum, self.meta_eta0, self.phi_given
-        )
+        is_first = t == n_new and not self.phi_given
+        return self.meta_update.step(t, weight, weight_sum, self.meta_eta0, is_first)
 
     def step(self, state, n_samples):
         """Step size of a new task, as the loops propose it."""
         eta0 = self.learner.step(n_samples)
         return self.step_size.propose(state.rule, n_samples, eta0)
 
-    def learn_tasks(self, batch, first, *arrays):
+    def learn_tasks(self, batch, first, last, *arrays):
         """The loop over tasks; see `skmeta._kernels._loops_py.learn_tasks`."""
-        parts = self.learner, self.step_size, self.meta_update
+        parts = self.learner, self.task_parameter, self.step_size, self.meta_update
         # A subclass that inherits a code may have another formula.
         codes = [vars(type(part)).get("code") for part in parts]
         loops = _loops_py if None in codes else _kernels
-        return loops.learn_tasks(batch, first, self, *arrays)
+        return loops.learn_tasks(batch, first, last, self, *arrays)
+
+
+def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
+    """Learn from the tasks of a call, once each, and move `state`.
+
+    Parameters
+    ----------
+    state : MetaState
+    batch : Batch
+    own : (parameters, row for every task or -1) or None
+        Where known tasks start.
+    parameters : ndarray of shape (n_tasks, n_outputs, n_features + 1) or None
+        Filled with the task parameters.
+    meta_batch_size : int
+    n_jobs : int or None
+        Threads that share the tasks of a meta-batch.
+    on_bad_task : callable
+        Called with the number of a task that ended in non-finite numbers, and the task
+        parameter; raises, or the task is left out.
+
+    Returns
+    -------
+    done : bool ndarray of shape (n_tasks,)
+    history : ndarray of shape (n_tasks,) of HISTORY
+    """
+    n_tasks = len(batch.starts) - 1
+    algorithm = state.algorithm
+    task_parameter = algorithm.task_parameter.prepared(
+        batch, algorithm.learner, state.phi, n_jobs
+    )
+    algorithm = replace(algorithm, task_parameter=task_parameter)
+    done, history = np.ones(n_tasks, dtype=bool), np.empty(n_tasks, HISTORY)
+
+    def run(first, last, parameters, grad_sq=None):
+        """Yield the tasks that fail."""
+        moving = state.phi, state.rule, state.clock, *(own or (None, None))
+        while first < last:
+            first = 1 + algorithm.learn_tasks(
+                batch, first, last, *moving, history, parameters, grad_sq
+            )
+            if first <= last:
+                done[first - 1] = False
+                yield first - 1
+
+    if meta_batch_size == 1:
+        for t in run(0, n_tasks, parameters):
+            on_bad_task(t, task_parameter)
+        return done, history
+
+    if parameters is None:
+        parameters = np.empty((n_tasks, *state.phi.shape))
+    grad_sq = np.empty((n_tasks, *algorithm.step(state, 1).shape))
+
+    def run_chunk(first, last):
+        return list(run(first, last, parameters, grad_sq))
+
+    with Parallel(n_jobs=effective_n_jobs(n_jobs), prefer="threads") as parallel:
+        for first in range(0, n_tasks, meta_batch_size):
+            last = min(first + meta_batch_size, n_tasks)
+            edges = np.linspace(first, last, parallel.n_jobs + 1).astype(int)
+            chunks = zip(edges[:-1], edges[1:], strict=True)
+            failed = parallel(delayed(run_chunk)(*chunk) for chunk in chunks)
+            for t in (t for chunk in failed for t in chunk):
+                on_bad_task(t, task_parameter)
+            learned = first + np.flatnonzero(done[first:last])
+            _move(
+                algorithm,
+                state,
+                history[learned],
+                parameters[learned],
+                grad_sq[learned],
+            )
+    return done, history
+
+
+def _move(algorithm, state, history, parameters, grad_sq):
+    """After a meta-batch: move towards the weighted mean of its parameters."""
+    if not len(history):
+        return
+    weights = np.sqrt(history["n_samples"])
+    moves = parameters - state.phi
+    for moved, squares, weight in zip(moves, grad_sq, weights, strict=True):
+        state.clock += (1.0, weight)
+        algorithm.step_size.observe(state.rule, moved, squares, state.clock[0])
+    share = algorithm.meta_step(state.clock, weights.sum(), len(history))
+    state.phi += share * np.average(moves, axis=0, weights=weights)

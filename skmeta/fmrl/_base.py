@@ -22,13 +22,16 @@ from skmeta._validation import (
     find_nonfinite,
     unchanged_on_error,
 )
-from skmeta.fmrl._algorithm import Algorithm
+from skmeta.fmrl._algorithm import Algorithm, learn
 from skmeta.fmrl._foreign import ForeignLearner
-from skmeta.fmrl._state import HISTORY, MetaState
-from skmeta.linear_model._ogd import BaseOGD, diverged_message
+from skmeta.fmrl._state import MetaState
+from skmeta.fmrl._task_parameter import TASK_PARAMETERS
+from skmeta.linear_model._base import BaseLinear
+from skmeta.linear_model._ogd import diverged_message
 from skmeta.meta_update import META_UPDATES
 from skmeta.step_size import STEP_SIZES, Fixed
 
+_ONE = np.ones((1, 1))
 _SHARED = ("classes_", "n_features_in_", "feature_names_in_")
 
 
@@ -51,7 +54,7 @@ class _BaseFMRL(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit", "partial_fit"]), None],
-        "task_parameter": [StrOptions({"last", "average"})],
+        "task_parameter": [StrOptions(set(TASK_PARAMETERS))],
         "meta_update": [StrOptions(set(META_UPDATES)), HasMethods("step")],
         "meta_eta0": [Interval(Real, 0, 1, closed="both")],
         "step_size": [
@@ -60,6 +63,8 @@ class _BaseFMRL(BaseEstimator):
         ],
         "task_column": [str, Integral, None],
         "init": [StrOptions({"zero"}), "array-like"],
+        "meta_batch_size": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
         "n_passes": [Interval(Integral, 1, None, closed="left")],
         "unknown_task": [StrOptions({"init", "raise"})],
         "on_bad_task": [StrOptions({"raise", "warn", "skip"})],
@@ -80,6 +85,8 @@ class _BaseFMRL(BaseEstimator):
         task_column: str | int | None = None,
         init: str | ArrayLike = "zero",
         n_passes: int = 1,
+        meta_batch_size: int = 1,
+        n_jobs: int | None = None,
         unknown_task: str = "init",
         on_bad_task: str = "raise",
         store_tasks: bool = True,
@@ -95,6 +102,8 @@ class _BaseFMRL(BaseEstimator):
         self.task_column = task_column
         self.init = init
         self.n_passes = n_passes
+        self.meta_batch_size = meta_batch_size
+        self.n_jobs = n_jobs
         self.unknown_task = unknown_task
         self.on_bad_task = on_bad_task
         self.store_tasks = store_tasks
@@ -180,14 +189,14 @@ class _BaseFMRL(BaseEstimator):
         phi_given = not isinstance(self.init, str)
         algorithm = Algorithm(
             learner=self._make_learner(shape),
-            task_parameter=self.task_parameter,
+            task_parameter=TASK_PARAMETERS[self.task_parameter],
             step_size=_resolve(self.step_size, STEP_SIZES),
             meta_update=_resolve(self.meta_update, META_UPDATES),
             meta_eta0=float(self.meta_eta0),
             phi_given=phi_given,
         )
-        self._check_foreign(algorithm)
         rule = algorithm.step_size.start(shape)
+        self._check_parts(algorithm, rule)
         if not reset:
             state = self._state.draft()
             before = state.algorithm.step_size
@@ -219,22 +228,29 @@ class _BaseFMRL(BaseEstimator):
 
     def _make_learner(self, shape):
         inner = self._inner()
-        own_kind = type(self._default_estimator())
-        if isinstance(inner, own_kind):
-            return inner._make_learner(shape)
-        same_kind = is_classifier if hasattr(self, "classes_") else is_regressor
-        if isinstance(inner, BaseOGD) or not same_kind(inner):
+        same_kind = is_classifier if is_classifier(self) else is_regressor
+        if not same_kind(inner):
+            own_kind = type(self._default_estimator()).__name__
             raise ValueError(
                 f"The 'estimator' parameter of {type(self).__name__} must be an "
-                f"{own_kind.__name__} or another linear model of that kind. Got "
-                f"{inner!r} instead."
+                f"{own_kind} or another linear model of that kind. Got {inner!r} "
+                "instead."
             )
+        if isinstance(inner, BaseLinear):
+            return inner._make_learner(shape)
         return ForeignLearner(inner, getattr(self, "classes_", None))
 
-    def _check_foreign(self, algorithm):
+    def _check_parts(self, algorithm, rule):
+        """Refuse parts that do not go together."""
+        update = getattr(algorithm.learner, "update", None)
+        if update == "eg" and algorithm.step_size.propose(rule, 1, _ONE).size > 1:
+            raise ValueError(
+                "update='eg' needs a single step size: it does not go together with "
+                f"step_size={self.step_size!r}."
+            )
         if not isinstance(algorithm.learner, ForeignLearner):
             return
-        if not isinstance(algorithm.step_size, Fixed) or algorithm.needs_average:
+        if not isinstance(algorithm.step_size, Fixed) or self.task_parameter != "last":
             name = type(algorithm.learner.estimator).__name__
             raise ValueError(
                 f"{name} reports neither gradients nor its average iterate: use it "
@@ -250,25 +266,26 @@ class _BaseFMRL(BaseEstimator):
 
     def _learn(self, state, batch, own, parameters, names, y):
         """One pass over the tasks of a call: moves `state`, says which were learned."""
-        learner, n_tasks = state.algorithm.learner, len(batch.starts) - 1
+        n_tasks = len(batch.starts) - 1
         first_number = len(state.history) + state.n_skipped
         generators = (
             np.random.default_rng((state.seed, first_number + t))
             for t in range(n_tasks)
         )
-        order = learner.shuffled(batch.order, batch.starts, generators)
-        history = np.empty(n_tasks, HISTORY)
-        arrays = state.phi, state.rule, state.clock, *(own or (None, None))
-        done = np.ones(n_tasks, dtype=bool)
-        first = 0
-        while first < n_tasks:
-            t = state.algorithm.learn_tasks(
-                batch._replace(order=order), first, *arrays, history, parameters
-            )
-            if t < n_tasks:
-                self._handle_bad_task(self._problem(batch, t, names, y))
-                done[t] = False
-            first = t + 1
+        order = state.algorithm.learner.shuffled(batch.order, batch.starts, generators)
+
+        def on_bad_task(t, task_parameter):
+            self._handle_bad_task(self._problem(batch, t, names, y, task_parameter))
+
+        done, history = learn(
+            state,
+            batch._replace(order=order),
+            own,
+            parameters,
+            self.meta_batch_size,
+            self.n_jobs,
+            on_bad_task,
+        )
         state.n_skipped += n_tasks - int(done.sum())
         state.history = state.history.extend(history[done])
         return done
@@ -282,7 +299,7 @@ class _BaseFMRL(BaseEstimator):
             # through _learn, _ingest, the method and its validating wrapper
             warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=6)
 
-    def _problem(self, batch, t, names, y):
+    def _problem(self, batch, t, names, y, task_parameter=None):
         """Why task t could not be learned from, and what to do."""
         task = "The task of this call" if names is None else f"Task {names[t]!r}"
         rows = batch.rows(t)
@@ -300,7 +317,8 @@ class _BaseFMRL(BaseEstimator):
             value = np.ravel(y)[rows[bad[0]]]
             value = getattr(value, "item", lambda: value)()
             return f"{task}: {self._target_problem(value, bad[0])}"
-        return diverged_message(task)
+        reason = getattr(task_parameter, "problem", lambda t: None)(t)
+        return f"{task}: {reason}" if reason else diverged_message(task)
 
     def _report(self, state, n_pass, n_passes, n_done):
         loss = np.mean(state.history.array["loss"][-n_done:]) if n_done else np.nan
@@ -398,7 +416,7 @@ class _BaseFMRL(BaseEstimator):
             state.phi.copy(),
             state.algorithm.step(state, n_samples),
             (X, targets, weight, counts),
-            average=state.algorithm.needs_average,
+            average=state.algorithm.task_parameter.needs_average,
             attributes={
                 name: self.__dict__[name] for name in _SHARED if name in self.__dict__
             },

@@ -12,6 +12,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin, clone
 from skmeta._losses import LogLoss, Loss, SquaredError
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
 from skmeta._solvers import TaskLoss, minimize
+from skmeta._tasks import Batch
 from skmeta._validation import check_positive, unchanged_on_error
 from skmeta.linear_model._base import BaseLinear, LinearClassifier, LinearRegressor
 
@@ -48,7 +49,15 @@ class FullLossLearner:
             alpha=float(1.0 / eta[0, 0]) if eta.size == 1 else 1.0 / eta
         )
         vars(adapted).update(attributes, t_=0)
+        X, y, weight, counts = rows
         adapted._learn(*rows, adapted._make_learner(theta.shape), theta)
+        if counts is not None:
+            X, y = X[counts], y[counts]
+        batch = Batch(X, y, weight, np.array([0, len(y)]), None)
+        losses, grad_sq = np.zeros(len(y)), np.zeros_like(eta)
+        self.run_task(batch, 0, theta.copy(), eta, losses, None, grad_sq)
+        adapted.losses_ = losses
+        adapted.grad_sq_, adapted.grad_sq_norm_ = grad_sq, float(grad_sq.sum())
         return adapted
 
     def run_task(self, batch, t, theta, eta, losses, average, grad_sq):

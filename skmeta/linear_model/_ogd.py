@@ -92,7 +92,8 @@ class BaseOGD(BaseLinear):
         self.t_ += n_steps
         self.n_iter_ = learner.max_iter
         all_losses[slice(None) if counts is None else counts] = losses
-        self.losses_, self.grad_sq_norm_ = all_losses, float(grad_sq.sum())
+        self.losses_ = all_losses
+        self.grad_sq_, self.grad_sq_norm_ = grad_sq, float(grad_sq.sum())
         self._theta = theta
         self.average_coef_, self.average_intercept_ = self._shape_coef(average)
         self.coef_, self.intercept_ = self._shape_coef(
@@ -163,6 +164,8 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         predicted before it was learned from. Weighted by `sample_weight`.
     grad_sq_norm_ : float
         Sum of the squared norms of the gradients behind `losses_`.
+    grad_sq_ : ndarray of shape (1, 1) or (1, n_features + 1)
+        The same sum, by parameter where `eta0` is an array.
     n_iter_ : int
         Passes of the last call.
     t_ : int
@@ -385,6 +388,8 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         predicted before it was learned from. Weighted by `sample_weight`.
     grad_sq_norm_ : float
         Sum of the squared norms of the gradients behind `losses_`.
+    grad_sq_ : ndarray of shape (1, 1) or (n_outputs, n_features + 1)
+        The same sum, by parameter where `eta0` is an array.
     n_iter_ : int
         Passes of the last call.
     t_ : int
