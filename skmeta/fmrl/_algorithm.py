@@ -6,14 +6,16 @@ NumPy twin, which asks for nothing but the methods of the parts.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from skmeta import _kernels
 from skmeta._kernels import _loops_py
+from skmeta._solvers import optimum
 from skmeta.fmrl._state import HISTORY
+from skmeta.fmrl._task_parameter import task_loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +131,64 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
                 grad_sq[learned],
             )
     return done, history
+
+
+class Record(NamedTuple):
+    """What happened in one task, and its optimum in hindsight."""
+
+    label: Any
+    n_samples: int
+    start: np.ndarray
+    step_size: np.ndarray
+    loss: float
+    grad_sq: np.ndarray
+    optimum: np.ndarray
+    optimal_loss: float
+    covered: bool
+
+
+def trace(state, batch, names, meta_batch_size):
+    """Learn from tasks as `learn` does, and yield a `Record` of each.
+
+    Raises
+    ------
+    ValueError
+        If a task ends in non-finite numbers or has no optimum.
+    """
+    algorithm, learner = state.algorithm, state.algorithm.learner
+    n_tasks = len(batch.starts) - 1
+    parameters = np.empty((n_tasks, *state.phi.shape))
+    history = np.empty(n_tasks, HISTORY)
+    grad_sq = np.empty((n_tasks, *algorithm.step(state, 1).shape))
+    moving = state.phi, state.rule, state.clock
+    prepared = algorithm.task_parameter.prepared(batch, learner, state.phi, 1)
+    algorithm = replace(algorithm, task_parameter=prepared)
+    for first in range(0, n_tasks, meta_batch_size):
+        last = min(first + meta_batch_size, n_tasks)
+        failed = algorithm.learn_tasks(
+            batch, first, last, *moving, None, None, history, parameters, grad_sq
+        )
+        if failed < last:
+            raise ValueError(f"Task {names[failed]!r} ends in non-finite numbers.")
+        for t in range(first, last):
+            m = int(history["n_samples"][t])
+            eta = algorithm.step(state, m)
+            task = task_loss(batch, t, learner, len(state.phi))
+            best = optimum(task, state.phi, learner.radius)
+            yield Record(
+                label=names[t],
+                n_samples=m,
+                start=state.phi.copy(),
+                step_size=eta,
+                loss=float(history["loss"][t] * m),
+                grad_sq=grad_sq[t],
+                optimum=best,
+                optimal_loss=task.value(best),
+                covered=learner.update != "eg"
+                and (eta.size == 1 or not np.isfinite(learner.radius)),
+            )
+        arrays = history[first:last], parameters[first:last], grad_sq[first:last]
+        _move(algorithm, state, *arrays)
 
 
 def _move(algorithm, state, history, parameters, grad_sq):

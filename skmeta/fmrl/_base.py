@@ -22,7 +22,7 @@ from skmeta._validation import (
     find_nonfinite,
     unchanged_on_error,
 )
-from skmeta.fmrl._algorithm import Algorithm, learn
+from skmeta.fmrl._algorithm import Algorithm, learn, trace
 from skmeta.fmrl._foreign import ForeignLearner
 from skmeta.fmrl._state import MetaState
 from skmeta.fmrl._task_parameter import TASK_PARAMETERS
@@ -152,21 +152,11 @@ class _BaseFMRL(BaseEstimator):
         parameters.
         """
         with unchanged_on_error(self):
-            X, labels = self._split_labels(X, tasks)
-            X = check_X(self, X, reset=reset, ensure_all_finite=False)
-            if labels is not None:
-                labels = check_labels(labels, X.shape[0])
-            targets = self._check_targets(X, y, classes)
-            weight, counts = check_weights(sample_weight, X)
-            y = np.asarray(y)
-            if counts is not None:
-                X, y, targets = X[counts], y[counts], targets[counts]
-                labels = None if labels is None else labels[counts]
-            names, starts, order = group_rows(labels, len(targets))
-            batch = Batch(X, targets, weight, starts, order)
-            state = self._start(X.shape[1], reset)
+            batch, names, y = self._check(X, y, tasks, sample_weight, classes, reset)
+            state = self._start(batch.X.shape[1], reset)
             kept = self.store_tasks and names is not None
-            parameters = np.empty((len(starts) - 1, *state.phi.shape)) if kept else None
+            n_tasks = len(batch.starts) - 1
+            parameters = np.empty((n_tasks, *state.phi.shape)) if kept else None
             own = self._own(state, names) if n_passes is None else None
             for n_pass in range(n_passes or 1):
                 done = self._learn(state, batch, own, parameters, names, y)
@@ -182,6 +172,50 @@ class _BaseFMRL(BaseEstimator):
                 state.known = state.known.store(names, parameters[done])
             self._state = state
         return self
+
+    def _check(self, X, y, tasks, sample_weight, classes, reset):
+        """What users pass in as a batch, the task labels or None, and y."""
+        X, labels = self._split_labels(X, tasks)
+        X = check_X(self, X, reset=reset, ensure_all_finite=False)
+        if labels is not None:
+            labels = check_labels(labels, X.shape[0])
+        targets = self._check_targets(X, y, classes)
+        weight, counts = check_weights(sample_weight, X)
+        y = np.asarray(y)
+        if counts is not None:
+            X, y, targets = X[counts], y[counts], targets[counts]
+            labels = None if labels is None else labels[counts]
+        names, starts, order = group_rows(labels, len(targets))
+        return Batch(X, targets, weight, starts, order), names, y
+
+    def _trace(self, X, y, tasks):
+        """Replay one pass over tasks from the start; see `skmeta.metrics`."""
+        model = clone(self)
+        model._validate_params()
+        batch, names, y = model._check(X, y, tasks, None, None, reset=True)
+        state = model._start(batch.X.shape[1], reset=True)
+        if isinstance(state.algorithm.learner, ForeignLearner):
+            raise ValueError(
+                f"{type(state.algorithm.learner.estimator).__name__} reports no "
+                "gradients: guarantees need an estimator of skmeta.linear_model."
+            )
+        n_tasks = len(batch.starts) - 1
+        for t in range(n_tasks):
+            rows = batch.rows(t)
+            if find_nonfinite(batch.X[rows]) or not np.isfinite(batch.y[rows]).all():
+                raise ValueError(model._problem(batch, t, names, y))
+        batch = batch._replace(order=model._order(state, batch))
+        names = names or [None]
+        return trace(state, batch, names, self.meta_batch_size)
+
+    def _order(self, state, batch):
+        """The order in which the rows of a call are visited."""
+        first = len(state.history) + state.n_skipped
+        generators = (
+            np.random.default_rng((state.seed, first + t))
+            for t in range(len(batch.starts) - 1)
+        )
+        return state.algorithm.learner.shuffled(batch.order, batch.starts, generators)
 
     def _start(self, n_features, reset):
         """A draft of the state, with the algorithm that the parameters describe."""
@@ -266,27 +300,20 @@ class _BaseFMRL(BaseEstimator):
 
     def _learn(self, state, batch, own, parameters, names, y):
         """One pass over the tasks of a call: moves `state`, says which were learned."""
-        n_tasks = len(batch.starts) - 1
-        first_number = len(state.history) + state.n_skipped
-        generators = (
-            np.random.default_rng((state.seed, first_number + t))
-            for t in range(n_tasks)
-        )
-        order = state.algorithm.learner.shuffled(batch.order, batch.starts, generators)
 
         def on_bad_task(t, task_parameter):
             self._handle_bad_task(self._problem(batch, t, names, y, task_parameter))
 
         done, history = learn(
             state,
-            batch._replace(order=order),
+            batch._replace(order=self._order(state, batch)),
             own,
             parameters,
             self.meta_batch_size,
             self.n_jobs,
             on_bad_task,
         )
-        state.n_skipped += n_tasks - int(done.sum())
+        state.n_skipped += len(done) - int(done.sum())
         state.history = state.history.extend(history[done])
         return done
 

@@ -56,7 +56,7 @@ class Regularized(_Solved):
         return self
 
     def __call__(self, batch, t, learner, start, eta, last, average):
-        task = _task_loss(batch, t, learner, len(start))
+        task = task_loss(batch, t, learner, len(start))
         return regularized(task, start, 1.0 / eta, learner.radius, start=last)
 
 
@@ -101,7 +101,7 @@ class PreparedOptimum(_Solved):
         nearest = start - (moved @ basis.T) @ basis
         if learner.loss.is_strict and np.linalg.norm(nearest) < learner.radius:
             return nearest
-        return optimum(_task_loss(batch, t, learner, len(start)), start, learner.radius)
+        return optimum(task_loss(batch, t, learner, len(start)), start, learner.radius)
 
     def problem(self, t):
         """Why task t has no optimum, or None."""
@@ -113,7 +113,7 @@ def _optima(batch, learner, phi, numbers):
 
 
 def _one_optimum(batch, t, learner, phi):
-    task = _task_loss(batch, t, learner, len(phi))
+    task = task_loss(batch, t, learner, len(phi))
     if not (
         np.isfinite(task.design).all() and np.isfinite(batch.y[batch.rows(t)]).all()
     ):
@@ -128,7 +128,7 @@ def _one_optimum(batch, t, learner, phi):
     return theta, basis[seen] if n_free > 0 else None
 
 
-def _task_loss(batch, t, learner, n_outputs):
+def task_loss(batch, t, learner, n_outputs):
     rows = batch.rows(t)
     weight = None if batch.sample_weight is None else batch.sample_weight[rows]
     X, y = batch.X[rows], batch.y[rows]

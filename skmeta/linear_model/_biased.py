@@ -30,6 +30,7 @@ class FullLossLearner:
     code: ClassVar[None] = None
     max_iter: ClassVar[int] = 1
     shuffle: ClassVar[bool] = False
+    update: ClassVar[str] = "full_loss"
     radius: ClassVar[float] = np.inf
 
     loss: Loss
