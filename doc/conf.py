@@ -56,7 +56,14 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-_SINGLE_PAGES = ("index", "getting_started", "tasks", "datasets", "development")
+_SINGLE_PAGES = (
+    "index",
+    "getting_started",
+    "tasks",
+    "algorithms",
+    "datasets",
+    "development",
+)
 html_sidebars = {page: [] for page in _SINGLE_PAGES}
 
 

@@ -81,7 +81,7 @@ def follow_the_leader_identity(
 ) -> tuple[float, float, float]:
     """The exact cost of following the leader between tasks, (G3).
 
-    With phi_1 = `start` and phi_{t+1} the weighted mean of the first t parameters,
+    With phi_1 = `start` and phi_{t+1} the weighted mean of the first t parameters::
 
         sum_t w_t / 2 ||theta_t - phi_t||**2
         = min_phi sum_t w_t / 2 ||theta_t - phi||**2

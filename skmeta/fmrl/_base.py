@@ -397,8 +397,8 @@ class _BaseFMRL(BaseEstimator):
     ) -> Any:
         """Fit an inner estimator to a new task; the meta-estimator is left untouched.
 
-        The estimator starts at the shared initialization, takes the learned step size,
-        and holds the task parameter: the last or the average iterate.
+        The estimator starts at the shared initialization and takes the learned step
+        size. It holds the last iterate, or the average if `task_parameter='average'`.
 
         Parameters
         ----------

@@ -50,9 +50,13 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         whose implicit update is safe for features of any scale. Any linear classifier
         with `partial_fit` and settable `coef_` and `intercept_` will do, with
         `step_size='fixed'` and `task_parameter='last'`.
-    task_parameter : {'last', 'average'}, default='last'
-        The parameter that stands for a finished task: the last iterate, or the average
-        of the iterates at which gradients were taken.
+    task_parameter : {'last', 'average', 'regularized', 'optimum'}, default='last'
+        The parameter that stands for a finished task: the last iterate; the average of
+        the iterates at which gradients were taken; the minimiser of the task's loss
+        plus the squared distance from the shared initialization over twice the step
+        size; or the minimiser of the task's loss in the ball, the one nearest to the
+        shared initialization. The last two are solved for, to the precision of the
+        solver.
     meta_update : {'ftl', 'aogd', 'constant', 'linear'} or object, default='ftl'
         How far the shared initialization moves towards the parameter of a finished
         task; a name, or an object of :mod:`skmeta.meta_update`. 'ftl' keeps the mean of
@@ -76,6 +80,12 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         Passes of `fit` over the tasks, >= 1. In every pass all tasks start from the
         shared initialization. The parameters kept of a task are those of the last pass;
         in a single one, those of the first tasks started from nothing.
+    meta_batch_size : int, default=1
+        Number of tasks of a call that share one initialization and step size, >= 1. The
+        initialization then moves towards the weighted mean of their parameters.
+    n_jobs : int, default=None
+        Number of parallel jobs: threads for the tasks of a meta-batch, processes for
+        'optimum'. None is one, -1 all processors. Results do not depend on it.
     unknown_task : {'init', 'raise'}, default='init'
         Whether rows of an unknown task are predicted from the shared initialization or
         raise an error.
