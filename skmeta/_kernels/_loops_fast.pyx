@@ -350,7 +350,9 @@ cdef bint learn_task(
             if lazy:
                 average[k] = theta[k] - average[k]
     mean_loss[0] = total_loss / (end - begin)
-    return all_finite(theta, size)
+    return all_finite(theta, size) and all_finite(
+        grad_sq, size if step.per_coordinate else 1
+    )
 
 
 # ---- all tasks
@@ -464,7 +466,7 @@ cdef Py_ssize_t learn(
         for j in range(n_etas):
             total += grad_sq[j]
             mean_eta += eta[j] / n_etas
-        if not isfinite(distance) or not isfinite(total):
+        if not isfinite(distance):
             return t
         clock[0] += 1.0
         clock[1] += sqrt(m)

@@ -2,8 +2,9 @@
 
 import warnings
 from abc import abstractmethod
+from copy import deepcopy
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta import _kernels
 from skmeta._sklearn import HasMethods, Interval, StrOptions
-from skmeta._tasks import Batch, check_labels, group_rows, split_column
+from skmeta._tasks import Batch, check_labels, group_rows, row_numbers, split_column
 from skmeta._validation import (
+    check_offset,
     check_start,
     check_weights,
     check_X,
@@ -28,6 +30,14 @@ from skmeta.fmrl._state import HISTORY, MetaState
 from skmeta.linear_model._ogd import _BaseOGD, diverged_message
 from skmeta.meta_update import META_UPDATES
 from skmeta.step_size import STEP_SIZES, Fixed
+
+
+class Source(NamedTuple):
+    """What messages quote: y as given, and row numbers where rows were left out."""
+
+    y: np.ndarray
+    row_numbers: np.ndarray | None
+
 
 _SHARED = ("classes_", "n_features_in_", "feature_names_in_")
 
@@ -107,6 +117,14 @@ class _BaseFMRL(BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    def __copy__(self):
+        """A shallow copy, but for what was learned: each learns on alone."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))
+        if "_state" in vars(self):
+            twin._state = deepcopy(self._state)
+        return twin
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_state")
 
@@ -143,15 +161,18 @@ class _BaseFMRL(BaseEstimator):
         parameters.
         """
         with unchanged_on_error(self):
+            if not reset:
+                self._validate_params()
             X, labels = self._split_labels(X, tasks)
             X = check_X(self, X, reset=reset, ensure_all_finite=False)
             if labels is not None:
                 labels = check_labels(labels, X.shape[0])
             targets = self._check_targets(X, y, classes)
             weight, counts = check_weights(sample_weight, X)
-            y = np.asarray(y)
+            source = Source(np.ravel(y), None)
             if counts is not None:
-                X, y, targets = X[counts], y[counts], targets[counts]
+                source = Source(source.y[counts], row_numbers(labels, counts)[counts])
+                X, targets = X[counts], targets[counts]
                 labels = None if labels is None else labels[counts]
             names, starts, order = group_rows(labels, len(targets))
             batch = Batch(X, targets, weight, starts, order)
@@ -160,11 +181,11 @@ class _BaseFMRL(BaseEstimator):
             parameters = np.empty((len(starts) - 1, *state.phi.shape)) if kept else None
             own = self._own(state, names) if n_passes is None else None
             for n_pass in range(n_passes or 1):
-                done = self._learn(state, batch, own, parameters, names, y)
+                done = self._learn(state, batch, own, parameters, names, source)
                 if n_passes and not done.any():
                     raise ValueError(
                         f"None of the {len(done)} tasks can be learned from. "
-                        + self._problem(batch, 0, names, y)
+                        + self._problem(state.algorithm, batch, 0, names, source)
                     )
                 if self.verbose:
                     self._report(state, n_pass, n_passes or 1, int(done.sum()))
@@ -186,7 +207,7 @@ class _BaseFMRL(BaseEstimator):
             meta_eta0=float(self.meta_eta0),
             phi_given=phi_given,
         )
-        self._check_foreign(algorithm)
+        self._check_foreign(algorithm, shape)
         rule = algorithm.step_size.start(shape)
         if not reset:
             state = self._state.draft()
@@ -206,6 +227,7 @@ class _BaseFMRL(BaseEstimator):
             without_intercept = np.shape(self.init)[-1:] == (n_features,)
             width = n_features if without_intercept else n_features + 1
             phi[:, :width] = check_start(self.init, "init", (shape[0], width))
+            check_offset(phi, "init", getattr(algorithm.learner, "bias", 1.0))
         seed = int(check_random_state(self.random_state).randint(2**31))
         return MetaState(algorithm, phi, rule, seed)
 
@@ -231,9 +253,10 @@ class _BaseFMRL(BaseEstimator):
             )
         return ForeignLearner(inner, getattr(self, "classes_", None))
 
-    def _check_foreign(self, algorithm):
+    def _check_foreign(self, algorithm, shape):
         if not isinstance(algorithm.learner, ForeignLearner):
             return
+        algorithm.learner.check(shape)
         if not isinstance(algorithm.step_size, Fixed) or algorithm.needs_average:
             name = type(algorithm.learner.estimator).__name__
             raise ValueError(
@@ -248,7 +271,7 @@ class _BaseFMRL(BaseEstimator):
             return None
         return state.known.parameters, state.known.rows(names)
 
-    def _learn(self, state, batch, own, parameters, names, y):
+    def _learn(self, state, batch, own, parameters, names, source):
         """One pass over the tasks of a call: moves `state`, says which were learned."""
         learner, n_tasks = state.algorithm.learner, len(batch.starts) - 1
         first_number = len(state.history) + state.n_skipped
@@ -266,7 +289,9 @@ class _BaseFMRL(BaseEstimator):
                 batch._replace(order=order), first, *arrays, history, parameters
             )
             if t < n_tasks:
-                self._handle_bad_task(self._problem(batch, t, names, y))
+                self._handle_bad_task(
+                    self._problem(state.algorithm, batch, t, names, source)
+                )
                 done[t] = False
             first = t + 1
         state.n_skipped += n_tasks - int(done.sum())
@@ -282,25 +307,27 @@ class _BaseFMRL(BaseEstimator):
             # through _learn, _ingest, the method and its validating wrapper
             warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=6)
 
-    def _problem(self, batch, t, names, y):
+    def _problem(self, algorithm, batch, t, names, source):
         """Why task t could not be learned from, and what to do."""
         task = "The task of this call" if names is None else f"Task {names[t]!r}"
         rows = batch.rows(t)
+        numbers = source.row_numbers
+        numbers = np.arange(len(rows)) if numbers is None else numbers[rows]
         bad = find_nonfinite(batch.X[rows])
         if bad is not None:
-            feature = getattr(self, "feature_names_in_", range(batch.X.shape[1]))[
-                bad[1]
-            ]
+            features = getattr(self, "feature_names_in_", range(batch.X.shape[1]))
             return (
-                f"{task}: X contains NaN or infinity in row {bad[0]} of the task, "
-                f"feature {feature!r}. Drop the row or impute the value."
+                f"{task}: X contains NaN or infinity in row {numbers[bad[0]]} of the "
+                f"task, feature {features[bad[1]]!r}. Drop the row or impute the value."
             )
         bad = np.flatnonzero(~np.isfinite(batch.y[rows]))
         if bad.size:
-            value = np.ravel(y)[rows[bad[0]]]
+            value = source.y[rows[bad[0]]]
             value = getattr(value, "item", lambda: value)()
-            return f"{task}: {self._target_problem(value, bad[0])}"
-        return diverged_message(task)
+            return f"{task}: {self._target_problem(value, numbers[bad[0]])}"
+        if isinstance(algorithm.learner, ForeignLearner):
+            return f"{task}: {algorithm.learner.problem(t)}"
+        return diverged_message(task, algorithm.learner.implicit)
 
     def _report(self, state, n_pass, n_passes, n_done):
         loss = np.mean(state.history.array["loss"][-n_done:]) if n_done else np.nan
@@ -352,8 +379,9 @@ class _BaseFMRL(BaseEstimator):
     ) -> Any:
         """Fit an inner estimator to a new task; the meta-estimator is left untouched.
 
-        The estimator starts at the shared initialization, takes the learned step size,
-        and holds the task parameter: the last or the average iterate.
+        The estimator starts at the shared initialization and takes the learned step
+        size. It holds the last iterate; the average if `task_parameter='average'` or if
+        the inner learner has `average=True`.
 
         Parameters
         ----------
@@ -389,9 +417,10 @@ class _BaseFMRL(BaseEstimator):
         targets = self._check_targets(X, y, getattr(self, "classes_", None))
         weight, counts = check_weights(sample_weight, X)
         whole = Batch(X, targets, None, np.array([0, len(targets)]), None)
-        if find_nonfinite(X) or not np.isfinite(targets).all():
-            raise ValueError(self._problem(whole, 0, None, np.asarray(y)))
         state = self._state
+        if find_nonfinite(X) or not np.isfinite(targets).all():
+            source = Source(np.ravel(y), None)
+            raise ValueError(self._problem(state.algorithm, whole, 0, None, source))
         n_samples = len(targets) if weight is None else len(weight)
         return state.algorithm.learner.adapt(
             self._inner(),

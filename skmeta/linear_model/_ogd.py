@@ -27,6 +27,7 @@ from skmeta._tasks import Batch
 from skmeta._validation import (
     check_class_labels,
     check_numeric_y,
+    check_offset,
     check_start,
     check_weights,
     check_X,
@@ -98,8 +99,11 @@ class _BaseOGD(BaseEstimator):
                 )
             weight, counts = check_weights(sample_weight, X)
             shape = (self._n_outputs(), X.shape[1] + 1)
+            if not reset:
+                self._validate_params()
             if reset or not hasattr(self, "coef_"):
                 theta = _pack(*(start or (None, None)), shape)
+                check_offset(theta, "intercept_init", self.fit_intercept)
                 self.t_ = 0
             elif self.average:
                 theta = self._theta.copy()
@@ -125,7 +129,7 @@ class _BaseOGD(BaseEstimator):
         average = np.empty_like(theta)
         batch = Batch(X, y, weight, starts, order)
         if not learner.run_task(batch, 0, theta, eta, losses, average, grad_sq):
-            raise ValueError(diverged_message(type(self).__name__))
+            raise ValueError(diverged_message(type(self).__name__, learner.implicit))
         n_steps = n_samples * learner.max_iter
         if self.t_:
             before = _pack(self.average_coef_, self.average_intercept_, theta.shape)
@@ -158,12 +162,14 @@ def _pack(coef, intercept, shape):
     return theta
 
 
-def diverged_message(name, where=""):
+def diverged_message(name, implicit):
     """What to do about parameters that left the finite numbers."""
+    advice = "scale the features (StandardScaler)"
+    if not implicit:
+        advice += ", use update='implicit', which does not diverge, or lower eta0"
     return (
-        f"{name} reached NaN or infinite values{where}: the step size is too large for "
-        "features of this scale. Use update='implicit', which does not diverge, scale "
-        "the features (StandardScaler), or lower eta0."
+        f"{name} reached NaN or infinite values: the features or the step size are too "
+        f"large. What helps: {advice}."
     )
 
 
