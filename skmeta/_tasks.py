@@ -138,6 +138,17 @@ def group_rows(labels, n_samples):
     return names, starts, np.argsort(codes, kind="stable")[np.newaxis]
 
 
+def row_numbers(labels, counts):
+    """The number of every row within its task."""
+    _, starts, order = group_rows(labels, len(counts))
+    numbers = np.arange(len(counts)) - np.repeat(starts[:-1], np.diff(starts))
+    if order is None:
+        return numbers
+    scattered = np.empty_like(numbers)
+    scattered[order[0]] = numbers
+    return scattered
+
+
 def _differ(a, b):
     """Elementwise a != b; what cannot be compared (pandas.NA) differs."""
     if a.dtype != object:

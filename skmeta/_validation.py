@@ -74,12 +74,17 @@ def _check_y(estimator, X, y):
 def check_numeric_y(estimator, X, y):
     """A float64 target per row; a missing or infinite one is left as it is."""
     y = _check_y(estimator, X, y)
+    if y.dtype.kind == "O":
+        y = np.array([np.nan if is_missing(value) else value for value in y], object)
     try:
         return np.ascontiguousarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"y must hold numbers for {type(estimator).__name__}: {error}."
         ) from error
+
+
+_MIXED = "The class labels in y must be of one kind, all numbers or all strings: {}."
 
 
 def check_class_labels(estimator, X, y):
@@ -91,8 +96,11 @@ def check_class_labels(estimator, X, y):
         missing = np.array([is_missing(label) for label in y], dtype=bool)
     else:
         missing = np.zeros(len(y), dtype=bool)
-    if not missing.all():
-        check_classification_targets(y[~missing])
+    try:
+        if not missing.all():
+            check_classification_targets(y[~missing])
+    except TypeError as error:
+        raise ValueError(_MIXED.format(error)) from error
     return y, missing
 
 
@@ -101,10 +109,7 @@ def find_classes(y, missing):
     try:
         classes = np.unique(y[~missing])
     except TypeError as error:
-        raise ValueError(
-            "The class labels in y must be of one kind, all numbers or all strings: "
-            f"{error}."
-        ) from error
+        raise ValueError(_MIXED.format(error)) from error
     return classes
 
 
@@ -170,6 +175,15 @@ def check_positive(value, name, owner, shape):
             f"entry. Got {value!r} instead."
         )
     return array
+
+
+def check_offset(theta, name, fit_intercept):
+    """Refuse an initial intercept that would be neither learned nor regularised."""
+    if theta[:, -1].any() and not fit_intercept:
+        raise ValueError(
+            f"{name} holds an intercept, but the model has none: leave it out, or set "
+            "fit_intercept=True."
+        )
 
 
 def find_nonfinite(X):

@@ -263,7 +263,9 @@ class RegretDisplay:
         display = cls(
             x=sizes,
             regret={
-                series: np.array([point[series].task_averaged_regret for point in points])
+                series: np.array(
+                    [point[series].task_averaged_regret for point in points]
+                )
                 for series in points[0]
             },
             certificate={
@@ -276,7 +278,9 @@ class RegretDisplay:
         )
         return display.plot(ax)
 
-    def plot(self, ax: Any = None, *, certificates: Iterable[str] | None = None) -> Self:
+    def plot(
+        self, ax: Any = None, *, certificates: Iterable[str] | None = None
+    ) -> Self:
         """Draw the series, on logarithmic scales where all regrets are positive.
 
         Parameters
@@ -723,13 +727,19 @@ class TaskSimilarityDisplay:
             xlabel=f"Principal axis 1 ({first} of variance)",
             ylabel=f"Principal axis 2 ({second} of variance)",
         )
-        # a square in which distances are true
         shown = np.vstack([self.positions, self.initialization, [0.0, 0.0]])
         low, high = shown.min(axis=0), shown.max(axis=0)
-        reach = 0.55 * ((high - low).max() or 1.0)
-        ax.set_xlim((low + high)[0] / 2 - reach, (low + high)[0] / 2 + reach)
-        ax.set_ylim((low + high)[1] / 2 - reach, (low + high)[1] / 2 + reach)
+        width, height = np.maximum(1.1 * (high - low), 1e-3 * self.V or 1.0)
+        middle = (low + high) / 2
+        ax.set_ylim(middle[1] - height / 2, middle[1] + height / 2)
         _place_legend(ax, "upper left")
+        # equal scales, in the room that there is
+        low, high = ax.get_ylim()
+        ratio = ax.bbox.width / ax.bbox.height
+        width = max(width, (high - low) * ratio)
+        more = (width / ratio - (high - low)) / 2
+        ax.set_ylim(low - more, high + more)
+        ax.set_xlim(middle[0] - width / 2, middle[0] + width / 2)
         ax.set_aspect("equal")
 
 
@@ -850,7 +860,9 @@ def _label_decades(axis, integer=False):
     low, high = axis.get_view_interval()
     steps = (1.0, 2.0, 5.0) if high < 500 * low else (1.0,)
     many = high > 10 * low
-    locator = LogLocator(subs=steps, numticks=20) if many else MaxNLocator(6, integer=integer)
+    locator = (
+        LogLocator(subs=steps, numticks=20) if many else MaxNLocator(6, integer=integer)
+    )
     axis.set_major_locator(locator)
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_locator(NullLocator())

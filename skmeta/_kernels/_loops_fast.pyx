@@ -427,7 +427,9 @@ cdef bint learn_task(
             if lazy:
                 average[k] = theta[k] - average[k]
     mean_loss[0] = total_loss / (end - begin)
-    return all_finite(theta, size)
+    return all_finite(theta, size) and all_finite(
+        grad_sq, size if step.per_coordinate else 1
+    )
 
 
 # ---- all tasks
@@ -541,7 +543,7 @@ cdef Py_ssize_t learn(
         for j in range(n_etas):
             total += grad_sq[j]
             mean_eta += eta[j] / n_etas
-        if not isfinite(distance) or not isfinite(total):
+        if not isfinite(distance):
             return t
         history[t].n_samples = m
         history[t].loss = mean_loss

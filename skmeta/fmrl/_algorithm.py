@@ -75,8 +75,8 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
     n_jobs : int or None
         Threads that share the tasks of a meta-batch.
     on_bad_task : callable
-        Called with the number of a task that ended in non-finite numbers, and the task
-        parameter; raises, or the task is left out.
+        Called with the number of a task that ended in non-finite numbers, and the
+        algorithm; raises, or the task is left out.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
 
     if meta_batch_size == 1:
         for t in run(0, n_tasks, parameters):
-            on_bad_task(t, task_parameter)
+            on_bad_task(t, algorithm)
         return done, history
 
     if parameters is None:
@@ -121,7 +121,7 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
             chunks = zip(edges[:-1], edges[1:], strict=True)
             failed = parallel(delayed(run_chunk)(*chunk) for chunk in chunks)
             for t in (t for chunk in failed for t in chunk):
-                on_bad_task(t, task_parameter)
+                on_bad_task(t, algorithm)
             learned = first + np.flatnonzero(done[first:last])
             _move(
                 algorithm,

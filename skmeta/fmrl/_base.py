@@ -2,8 +2,9 @@
 
 import warnings
 from abc import abstractmethod
+from copy import deepcopy
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta import _kernels
 from skmeta._sklearn import HasMethods, Interval, StrOptions
-from skmeta._tasks import Batch, check_labels, group_rows, split_column
+from skmeta._tasks import Batch, check_labels, group_rows, row_numbers, split_column
 from skmeta._validation import (
+    check_offset,
     check_start,
     check_weights,
     check_X,
@@ -32,6 +34,15 @@ from skmeta.meta_update import META_UPDATES
 from skmeta.step_size import STEP_SIZES, Fixed
 
 _ONE = np.ones((1, 1))
+
+
+class Source(NamedTuple):
+    """What messages quote: y as given, and row numbers where rows were left out."""
+
+    y: np.ndarray
+    row_numbers: np.ndarray | None
+
+
 _SHARED = ("classes_", "n_features_in_", "feature_names_in_")
 
 
@@ -116,6 +127,14 @@ class _BaseFMRL(BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    def __copy__(self):
+        """A shallow copy, but for what was learned: each learns on alone."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))
+        if "_state" in vars(self):
+            twin._state = deepcopy(self._state)
+        return twin
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_state")
 
@@ -152,18 +171,21 @@ class _BaseFMRL(BaseEstimator):
         parameters.
         """
         with unchanged_on_error(self):
-            batch, names, y = self._check(X, y, tasks, sample_weight, classes, reset)
+            if not reset:
+                self._validate_params()
+            checked = self._check(X, y, tasks, sample_weight, classes, reset)
+            batch, names, source = checked
             state = self._start(batch.X.shape[1], reset)
             kept = self.store_tasks and names is not None
             n_tasks = len(batch.starts) - 1
             parameters = np.empty((n_tasks, *state.phi.shape)) if kept else None
             own = self._own(state, names) if n_passes is None else None
             for n_pass in range(n_passes or 1):
-                done = self._learn(state, batch, own, parameters, names, y)
+                done = self._learn(state, batch, own, parameters, names, source)
                 if n_passes and not done.any():
                     raise ValueError(
                         f"None of the {len(done)} tasks can be learned from. "
-                        + self._problem(batch, 0, names, y)
+                        + self._problem(state.algorithm, batch, 0, names, source)
                     )
                 if self.verbose:
                     self._report(state, n_pass, n_passes or 1, int(done.sum()))
@@ -174,25 +196,26 @@ class _BaseFMRL(BaseEstimator):
         return self
 
     def _check(self, X, y, tasks, sample_weight, classes, reset):
-        """What users pass in as a batch, the task labels or None, and y."""
+        """What users pass in as a batch, the task labels or None, and a source."""
         X, labels = self._split_labels(X, tasks)
         X = check_X(self, X, reset=reset, ensure_all_finite=False)
         if labels is not None:
             labels = check_labels(labels, X.shape[0])
         targets = self._check_targets(X, y, classes)
         weight, counts = check_weights(sample_weight, X)
-        y = np.asarray(y)
+        source = Source(np.ravel(y), None)
         if counts is not None:
-            X, y, targets = X[counts], y[counts], targets[counts]
+            source = Source(source.y[counts], row_numbers(labels, counts)[counts])
+            X, targets = X[counts], targets[counts]
             labels = None if labels is None else labels[counts]
         names, starts, order = group_rows(labels, len(targets))
-        return Batch(X, targets, weight, starts, order), names, y
+        return Batch(X, targets, weight, starts, order), names, source
 
     def _trace(self, X, y, tasks):
         """Replay one pass over tasks from the start; see `skmeta.metrics`."""
         model = clone(self)
         model._validate_params()
-        batch, names, y = model._check(X, y, tasks, None, None, reset=True)
+        batch, names, source = model._check(X, y, tasks, None, None, reset=True)
         state = model._start(batch.X.shape[1], reset=True)
         if isinstance(state.algorithm.learner, ForeignLearner):
             raise ValueError(
@@ -203,7 +226,9 @@ class _BaseFMRL(BaseEstimator):
         for t in range(n_tasks):
             rows = batch.rows(t)
             if find_nonfinite(batch.X[rows]) or not np.isfinite(batch.y[rows]).all():
-                raise ValueError(model._problem(batch, t, names, y))
+                raise ValueError(
+                    model._problem(state.algorithm, batch, t, names, source)
+                )
         batch = batch._replace(order=model._order(state, batch))
         names = names or [None]
         return trace(state, batch, names, self.meta_batch_size)
@@ -230,7 +255,7 @@ class _BaseFMRL(BaseEstimator):
             phi_given=phi_given,
         )
         rule = algorithm.step_size.start(shape)
-        self._check_parts(algorithm, rule)
+        self._check_parts(algorithm, rule, shape)
         if not reset:
             state = self._state.draft()
             before = state.algorithm.step_size
@@ -249,6 +274,7 @@ class _BaseFMRL(BaseEstimator):
             without_intercept = np.shape(self.init)[-1:] == (n_features,)
             width = n_features if without_intercept else n_features + 1
             phi[:, :width] = check_start(self.init, "init", (shape[0], width))
+            check_offset(phi, "init", getattr(algorithm.learner, "bias", 1.0))
         seed = int(check_random_state(self.random_state).randint(2**31))
         return MetaState(algorithm, phi, rule, seed)
 
@@ -274,9 +300,9 @@ class _BaseFMRL(BaseEstimator):
             return inner._make_learner(shape)
         return ForeignLearner(inner, getattr(self, "classes_", None))
 
-    def _check_parts(self, algorithm, rule):
+    def _check_parts(self, algorithm, rule, shape):
         """Refuse parts that do not go together."""
-        update = getattr(algorithm.learner, "update", None)
+        update = algorithm.learner.update
         if update == "eg" and algorithm.step_size.propose(rule, 1, _ONE).size > 1:
             raise ValueError(
                 "update='eg' needs a single step size: it does not go together with "
@@ -284,6 +310,7 @@ class _BaseFMRL(BaseEstimator):
             )
         if not isinstance(algorithm.learner, ForeignLearner):
             return
+        algorithm.learner.check(shape)
         if not isinstance(algorithm.step_size, Fixed) or self.task_parameter != "last":
             name = type(algorithm.learner.estimator).__name__
             raise ValueError(
@@ -298,11 +325,11 @@ class _BaseFMRL(BaseEstimator):
             return None
         return state.known.parameters, state.known.rows(names)
 
-    def _learn(self, state, batch, own, parameters, names, y):
+    def _learn(self, state, batch, own, parameters, names, source):
         """One pass over the tasks of a call: moves `state`, says which were learned."""
 
-        def on_bad_task(t, task_parameter):
-            self._handle_bad_task(self._problem(batch, t, names, y, task_parameter))
+        def on_bad_task(t, algorithm):
+            self._handle_bad_task(self._problem(algorithm, batch, t, names, source))
 
         done, history = learn(
             state,
@@ -326,26 +353,29 @@ class _BaseFMRL(BaseEstimator):
             # through _learn, _ingest, the method and its validating wrapper
             warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=6)
 
-    def _problem(self, batch, t, names, y, task_parameter=None):
+    def _problem(self, algorithm, batch, t, names, source):
         """Why task t could not be learned from, and what to do."""
         task = "The task of this call" if names is None else f"Task {names[t]!r}"
         rows = batch.rows(t)
+        numbers = source.row_numbers
+        numbers = np.arange(len(rows)) if numbers is None else numbers[rows]
         bad = find_nonfinite(batch.X[rows])
         if bad is not None:
-            feature = getattr(self, "feature_names_in_", range(batch.X.shape[1]))[
-                bad[1]
-            ]
+            features = getattr(self, "feature_names_in_", range(batch.X.shape[1]))
             return (
-                f"{task}: X contains NaN or infinity in row {bad[0]} of the task, "
-                f"feature {feature!r}. Drop the row or impute the value."
+                f"{task}: X contains NaN or infinity in row {numbers[bad[0]]} of the "
+                f"task, feature {features[bad[1]]!r}. Drop the row or impute the value."
             )
         bad = np.flatnonzero(~np.isfinite(batch.y[rows]))
         if bad.size:
-            value = np.ravel(y)[rows[bad[0]]]
+            value = source.y[rows[bad[0]]]
             value = getattr(value, "item", lambda: value)()
-            return f"{task}: {self._target_problem(value, bad[0])}"
-        reason = getattr(task_parameter, "problem", lambda t: None)(t)
-        return f"{task}: {reason}" if reason else diverged_message(task)
+            return f"{task}: {self._target_problem(value, numbers[bad[0]])}"
+        for part in (algorithm.learner, algorithm.task_parameter):
+            reason = part.problem(t) if hasattr(part, "problem") else None
+            if reason:
+                return f"{task}: {reason}"
+        return diverged_message(task, algorithm.learner.update)
 
     def _report(self, state, n_pass, n_passes, n_done):
         loss = np.mean(state.history.array["loss"][-n_done:]) if n_done else np.nan
@@ -398,7 +428,8 @@ class _BaseFMRL(BaseEstimator):
         """Fit an inner estimator to a new task; the meta-estimator is left untouched.
 
         The estimator starts at the shared initialization and takes the learned step
-        size. It holds the last iterate, or the average if `task_parameter='average'`.
+        size. It holds the last iterate; the average if `task_parameter='average'` or if
+        the inner learner has `average=True`.
 
         Parameters
         ----------
@@ -434,9 +465,10 @@ class _BaseFMRL(BaseEstimator):
         targets = self._check_targets(X, y, getattr(self, "classes_", None))
         weight, counts = check_weights(sample_weight, X)
         whole = Batch(X, targets, None, np.array([0, len(targets)]), None)
-        if find_nonfinite(X) or not np.isfinite(targets).all():
-            raise ValueError(self._problem(whole, 0, None, np.asarray(y)))
         state = self._state
+        if find_nonfinite(X) or not np.isfinite(targets).all():
+            source = Source(np.ravel(y), None)
+            raise ValueError(self._problem(state.algorithm, whole, 0, None, source))
         n_samples = len(targets) if weight is None else len(weight)
         return state.algorithm.learner.adapt(
             self._inner(),

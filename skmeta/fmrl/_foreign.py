@@ -1,6 +1,6 @@
 """Inner learners that are not our own: any linear model with settable weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,9 +25,35 @@ class ForeignLearner:
 
     code: ClassVar[None] = None
     shuffle: ClassVar[bool] = False
+    update: ClassVar[str] = "foreign"
 
     estimator: Any
     classes: np.ndarray | None
+    problems: dict = field(default_factory=dict)
+
+    def check(self, shape):
+        """Refuse an estimator that is no linear model with settable weights."""
+        name = type(self.estimator).__name__
+        if getattr(self.estimator, "average", False):
+            raise ValueError(
+                f"{name} cannot be started at given weights with average=True: set "
+                "average=False."
+            )
+        probe = clone(self.estimator)
+        X = np.eye(2, shape[1] - 1)
+        y = np.arange(2.0) if self.classes is None else self.classes[:2]
+        self.learn(probe, X, y, None)
+        n_weights = np.size(getattr(probe, "coef_", ()))
+        if n_weights != shape[0] * X.shape[1] or not hasattr(probe, "intercept_"):
+            raise ValueError(
+                "The 'estimator' parameter must be a linear model with coef_ and "
+                f"intercept_. Got {self.estimator!r} instead."
+            )
+
+    def problem(self, t):
+        """Why task t could not be learned."""
+        name = type(self.estimator).__name__
+        return self.problems.get(t, f"{name} reached NaN or infinite values.")
 
     def step(self, n_samples):
         return np.full((1, 1), np.nan)
@@ -42,7 +68,12 @@ class ForeignLearner:
             return False
         weight = None if batch.sample_weight is None else batch.sample_weight[rows]
         model = self.started(theta)
-        self.learn(model, X, self.decode(y), weight)
+        self.problems.pop(t, None)
+        try:
+            self.learn(model, X, self.decode(y), weight)
+        except ValueError as error:
+            self.problems[t] = f"{type(model).__name__}: {error}"
+            return False
         losses[rows] = grad_sq[:] = np.nan
         theta[:, :-1], theta[:, -1] = model.coef_, model.intercept_
         return bool(np.isfinite(theta).all())

@@ -5,7 +5,6 @@ draft that is dropped has changed nothing.
 """
 
 from copy import copy
-from itertools import islice
 
 import numpy as np
 
@@ -61,8 +60,7 @@ class Rows:
 class KnownTasks:
     """Parameters of the labelled tasks, in order of first appearance.
 
-    `store` returns a new value. Values share their memory as `Rows` do, and so the
-    index, in which the first `len(self)` labels are this value's own.
+    `store` changes what the values before it share, so it comes last in a call.
     """
 
     def __init__(self, shape):
@@ -80,7 +78,7 @@ class KnownTasks:
     @property
     def labels(self):
         """Array of shape (n_known,)."""
-        labels = list(islice(self._index, len(self)))
+        labels = list(self._index)
         if len({type(label) for label in labels}) == 1 and np.ndim(labels[0]) == 0:
             return np.array(labels)
         array = np.empty(len(labels), dtype=object)
@@ -90,17 +88,13 @@ class KnownTasks:
 
     def rows(self, names):
         """Row in `parameters` of every named task, -1 where it is unknown."""
-        rows = np.array([self._index.get(name, -1) for name in names], dtype=np.intp)
-        rows[rows >= len(self)] = -1
-        return rows
+        return np.array([self._index.get(name, -1) for name in names], dtype=np.intp)
 
     def store(self, names, parameters):
         """With the parameters of these tasks, instead of earlier ones."""
         rows = self.rows(names)
         new = rows < 0
         stored = copy(self)
-        if len(self._index) > len(self):
-            stored._index = dict(islice(self._index.items(), len(self)))
         stored._parameters = self._parameters.extend(parameters[new])
         stored.parameters[rows[~new]] = parameters[~new]
         for row, i in enumerate(np.flatnonzero(new), start=len(self)):

@@ -13,6 +13,7 @@ from skmeta._losses import POSITIVE_PROBABILITY, class_probabilities
 from skmeta._validation import (
     check_class_labels,
     check_numeric_y,
+    check_offset,
     check_start,
     check_weights,
     check_X,
@@ -58,8 +59,11 @@ class BaseLinear(BaseEstimator):
                 )
             weight, counts = check_weights(sample_weight, X)
             shape = (self._n_outputs(), X.shape[1] + 1)
+            if not reset:
+                self._validate_params()
             if reset or not hasattr(self, "coef_"):
                 theta = pack_parameter(*(start or (None, None)), shape)
+                check_offset(theta, "intercept_init", self.fit_intercept)
                 self.t_ = 0
             else:
                 theta = self._current(shape)

@@ -82,7 +82,7 @@ class BaseOGD(BaseLinear):
         average = np.empty_like(theta)
         batch = Batch(X, y, weight, starts, order)
         if not learner.run_task(batch, 0, theta, eta, losses, average, grad_sq):
-            raise ValueError(diverged_message(type(self).__name__))
+            raise ValueError(diverged_message(type(self).__name__, learner.update))
         n_steps = n_samples * learner.max_iter
         if self.t_:
             before = pack_parameter(
@@ -101,12 +101,14 @@ class BaseOGD(BaseLinear):
         )
 
 
-def diverged_message(name, where=""):
+def diverged_message(name, update):
     """What to do about parameters that left the finite numbers."""
+    advice = "scale the features (StandardScaler)"
+    if update not in ("implicit", "full_loss"):
+        advice += ", use update='implicit', which does not diverge, or lower eta0"
     return (
-        f"{name} reached NaN or infinite values{where}: the step size is too large for "
-        "features of this scale. Use update='implicit', which does not diverge, scale "
-        "the features (StandardScaler), or lower eta0."
+        f"{name} reached NaN or infinite values: the features or the step size are too "
+        f"large. What helps: {advice}."
     )
 
 
