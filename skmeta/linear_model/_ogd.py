@@ -28,6 +28,7 @@ from skmeta._validation import (
     check_class_labels,
     check_numeric_y,
     check_offset,
+    check_positive,
     check_start,
     check_weights,
     check_X,
@@ -60,14 +61,7 @@ class _BaseOGD(BaseEstimator):
 
     def _make_learner(self, shape, max_iter=None):
         """The resolved learner for parameters of this shape."""
-        eta0 = np.array(self.eta0, dtype=np.float64, ndmin=2)
-        if eta0.size > 1:
-            eta0 = check_start(self.eta0, "eta0", shape)
-        if not (np.isfinite(eta0).all() and (eta0 > 0).all()):
-            raise ValueError(
-                f"The 'eta0' parameter of {type(self).__name__} must be positive and "
-                f"finite in every entry. Got {self.eta0!r} instead."
-            )
+        eta0 = check_positive(self.eta0, "eta0", type(self).__name__, shape)
         return OGDLearner(
             loss=self._make_loss(),
             implicit=self.update == "implicit",
@@ -103,12 +97,12 @@ class _BaseOGD(BaseEstimator):
                 self._validate_params()
             if reset or not hasattr(self, "coef_"):
                 theta = _pack(*(start or (None, None)), shape)
-                check_offset(theta, "intercept_init", self.fit_intercept)
                 self.t_ = 0
             elif self.average:
                 theta = self._theta.copy()
             else:
                 theta = _pack(self.coef_, self.intercept_, shape)
+            check_offset(theta, "The start", self.fit_intercept)
             learner = self._make_learner(shape, max_iter)
             self._learn(X, y, weight, counts, learner, theta)
         return self
