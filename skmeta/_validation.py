@@ -1,6 +1,7 @@
 """What users pass in, checked and in the form that the kernels read."""
 
 from contextlib import contextmanager
+from itertools import dropwhile
 
 import numpy as np
 import scipy.sparse as sp
@@ -151,16 +152,38 @@ def check_weights(sample_weight, X):
 
 
 def check_start(value, name, shape):
-    """An array given by the user as float64, finite and of the given shape."""
+    """An array given by the user as float64, finite and of the given shape.
+
+    Leading dimensions of one may be left out.
+    """
     try:
-        array = np.array(value, dtype=np.float64).reshape(shape)
+        array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}.") from error
+    if _without_ones(array.shape) != _without_ones(shape):
         raise ValueError(
-            f"{name} must hold {np.prod(shape)} numbers, as an array of shape {shape}; "
-            f"got shape {np.shape(value)}."
-        ) from error
+            f"{name} must be an array of shape {shape}; got shape {array.shape}."
+        )
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite: it contains NaN or infinity.")
+    return array.reshape(shape)
+
+
+def _without_ones(shape):
+    return tuple(dropwhile(lambda n: n == 1, shape))
+
+
+def check_positive(value, name, owner, shape):
+    """A positive parameter: one number, of shape (1, 1), or an array of `shape`."""
+    try:
+        array = check_start(value, name, shape if np.ndim(value) else (1, 1))
+    except ValueError as error:
+        raise ValueError(f"The {name!r} parameter of {owner}: {error}") from error
+    if not (array > 0).all():
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be positive in every entry. Got "
+            f"{value!r} instead."
+        )
     return array
 
 
@@ -178,11 +201,11 @@ def check_positive(value, name, owner, shape):
 
 
 def check_offset(theta, name, fit_intercept):
-    """Refuse an initial intercept that would be neither learned nor regularised."""
+    """Refuse to start at an intercept that would not be learned."""
     if theta[:, -1].any() and not fit_intercept:
         raise ValueError(
-            f"{name} holds an intercept, but the model has none: leave it out, or set "
-            "fit_intercept=True."
+            f"{name} holds an intercept, but with fit_intercept=False none is learned: "
+            "start without one, or set fit_intercept=True."
         )
 
 

@@ -3,8 +3,10 @@
 A display holds numbers, and `plot` draws them; matplotlib is imported there.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -33,21 +35,21 @@ _BASELINES: dict[str, Callable] = {
 _LABELS = {"single_task": "single-task"}
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class RegretDisplay:
-    """Task-averaged regret and its certificate.
+    """Task-averaged regret and its certificate, as of `skmeta.metrics.regret_report`.
 
-    Against the number of tasks seen (`from_estimator`, `from_reports`): the better the
-    shared initialization becomes, the lower the curve. Or against the number of samples
-    per task (`from_sample_sizes`). All numbers are those of
-    :func:`skmeta.metrics.regret_report`.
+    Against the number of tasks seen (`from_estimator`, `from_reports`), where a better
+    shared initialization lowers the curve; or against the number of samples per task
+    (`from_sample_sizes`).
 
     Parameters
     ----------
-    x : array-like of shape (n_points,)
-        Numbers of tasks, or of samples per task, > 0.
-    regret : dict of str to array-like of shape (n_points,)
+    x : ndarray of shape (n_points,)
+        Numbers of tasks, or of samples per task.
+    regret : dict of str to ndarray of shape (n_points,)
         Task-averaged regret of every series, by name, in the order of the legend.
-    certificate : dict of str to array-like of shape (n_points,), default=None
+    certificate : dict of str to ndarray of shape (n_points,), default=None
         The bound on it, (G2), for any of these names.
     x_label : str, default="Tasks seen"
         What `x` is.
@@ -56,14 +58,10 @@ class RegretDisplay:
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        Axes of the picture.
-    figure_ : matplotlib Figure
-        Figure of the picture.
-    lines_ : dict of str to matplotlib Line2D
-        The regrets.
-    certificate_lines_ : dict of str to matplotlib Line2D
-        The certificates that are drawn.
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it was drawn.
+    lines_, certificate_lines_ : dict of str to matplotlib Line2D
+        The regrets, and the certificates that are drawn.
 
     See Also
     --------
@@ -85,20 +83,11 @@ class RegretDisplay:
     True
     """
 
-    def __init__(
-        self,
-        *,
-        x: ArrayLike,
-        regret: Mapping[str, ArrayLike],
-        certificate: Mapping[str, ArrayLike] | None = None,
-        x_label: str = "Tasks seen",
-        n_left_out: int = 0,
-    ):
-        self.x = x
-        self.regret = regret
-        self.certificate = certificate
-        self.x_label = x_label
-        self.n_left_out = n_left_out
+    x: np.ndarray
+    regret: Mapping[str, np.ndarray]
+    certificate: Mapping[str, np.ndarray] | None = None
+    x_label: str = "Tasks seen"
+    n_left_out: int = 0
 
     @classmethod
     def from_estimator(
@@ -109,7 +98,6 @@ class RegretDisplay:
         tasks: ArrayLike | None = None,
         *,
         baselines: Iterable[str] = tuple(_BASELINES),
-        name: str | None = None,
         ax: Any = None,
     ) -> Self:
         """Replay the learning of tasks, and draw regret against tasks seen.
@@ -127,20 +115,18 @@ class RegretDisplay:
             Task labels; None if the estimator has a `task_column`.
         baselines : iterable of {'single_task', 'strawman', 'omniscient'}, \
                 default=('single_task', 'strawman', 'omniscient')
-            The same estimator (its step-size rule included) where the initialization
-            never moves; where every task starts from the parameter of the last one;
-            and where every task starts at the mean of the tasks' optima, which no
-            learner can know beforehand. Each replays all tasks once more.
-        name : str, default=None
-            Name of the estimator's series. None: of its class.
+            The same estimator, its step-size rule included, but its initialization
+            never moves; or every task starts from the parameter of the last one; or at
+            the mean of the tasks' optima, which no learner can know beforehand. Each
+            replays all tasks once more.
         ax : matplotlib Axes, default=None
             Axes to draw on. None: those of a new figure.
 
         Returns
         -------
         display : RegretDisplay
-            The display, drawn. An estimator to which the bound does not apply (see
-            `covered` of :class:`skmeta.metrics.RegretReport`) has no certificate.
+            The display, drawn. There is no certificate where the bound does not apply:
+            see `covered` of :class:`skmeta.metrics.RegretReport`.
 
         Raises
         ------
@@ -148,8 +134,7 @@ class RegretDisplay:
             If a task cannot be learned from, or has no optimum: the log loss of
             separable classes without a radius.
         """
-        reports = _replay(estimator, X, y, tasks, baselines, name)
-        return cls.from_reports(reports, ax=ax)
+        return cls.from_reports(_replay(estimator, X, y, tasks, baselines), ax=ax)
 
     @classmethod
     def from_reports(
@@ -168,28 +153,20 @@ class RegretDisplay:
         -------
         display : RegretDisplay
             The display, drawn. A report that is not `covered` has no certificate.
-
-        Raises
-        ------
-        ValueError
-            If there is no report, or they are about different tasks.
         """
         labels = [report.labels for report in reports.values()]
-        if not labels:
-            raise ValueError("reports is empty: give at least one.")
-        if any(other != labels[0] for other in labels):
+        if not labels or any(other != labels[0] for other in labels):
             raise ValueError(
-                "The reports are about different tasks, or about the same ones in "
-                "another order: make all of them from the same data."
+                "reports must hold at least one report, and all must be about the same "
+                "tasks in the same order: make them from the same data."
             )
         x = np.arange(1, len(labels[0]) + 1)
+        covered = {name: one for name, one in reports.items() if one.covered}
         display = cls(
             x=x,
             regret={name: np.cumsum(one.regret) / x for name, one in reports.items()},
             certificate={
-                name: np.cumsum(one.bound) / x
-                for name, one in reports.items()
-                if one.covered
+                name: np.cumsum(one.bound) / x for name, one in covered.items()
             },
         )
         return display.plot(ax)
@@ -204,37 +181,25 @@ class RegretDisplay:
         *,
         n_samples: Iterable[int] | None = None,
         baselines: Iterable[str] = ("single_task",),
-        name: str | None = None,
         ax: Any = None,
     ) -> Self:
         """Replay tasks cut to their first rows, and draw regret against their length.
 
         Parameters
         ----------
-        estimator : FMRLClassifier or FMRLRegressor
-            As in `from_estimator`.
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features of all tasks.
-        y : array-like of shape (n_samples,)
-            Targets.
-        tasks : array-like of shape (n_samples,), default=None
-            Task labels; None if the estimator has a `task_column`.
+        estimator, X, y, tasks : see `from_estimator`
+            The meta-estimator and the tasks.
         n_samples : iterable of int, default=None
             Numbers of rows that are used of every task, >= 1. Tasks with fewer rows
             than the largest of them are left out throughout, and counted in
             `n_left_out`. None: the powers of two up to the length of the shortest task.
-        baselines : iterable of {'single_task', 'strawman', 'omniscient'}, \
-                default=('single_task',)
-            As in `from_estimator`, for every number of samples.
-        name : str, default=None
-            Name of the estimator's series. None: of its class.
-        ax : matplotlib Axes, default=None
-            Axes to draw on. None: those of a new figure.
+        baselines, ax : see `from_estimator`
+            The tasks are replayed by every baseline for every number of samples.
 
         Returns
         -------
         display : RegretDisplay
-            The display, drawn; certificates as in `from_estimator`.
+            The display, drawn.
 
         Raises
         ------
@@ -243,12 +208,12 @@ class RegretDisplay:
             any task, or as in `from_estimator`.
         """
         model, X, y, rows = _split_tasks(estimator, X, y, tasks)
-        baselines = tuple(baselines)
         if n_samples is None:
             n_samples = 2 ** np.arange(min(map(len, rows)).bit_length())
         sizes = _check_counts(n_samples, "n_samples", 1)
         rows, n_left_out = _long_enough(rows, sizes[-1])
-        points = []
+        baselines = tuple(baselines)
+        regret, certificate = defaultdict(list), defaultdict(list)
         for size in sizes:
             head = np.concatenate([task[:size] for task in rows])
             if is_classifier(model) and len(np.unique(y[head])) < len(np.unique(y)):
@@ -256,22 +221,16 @@ class RegretDisplay:
                     f"Not every class occurs in the first {size} rows of the tasks: "
                     "start n_samples at a larger number."
                 )
-            labels = np.repeat(np.arange(len(rows)), size)
-            points.append(
-                _replay(model, _take(X, head), y[head], labels, baselines, name)
-            )
+            data = _take(X, head), y[head], np.repeat(np.arange(len(rows)), size)
+            for name, report in _replay(model, *data, baselines).items():
+                regret[name].append(report.task_averaged_regret)
+                if report.covered:
+                    certificate[name].append(report.certificate)
         display = cls(
             x=sizes,
-            regret={
-                series: np.array(
-                    [point[series].task_averaged_regret for point in points]
-                )
-                for series in points[0]
-            },
+            regret={name: np.array(values) for name, values in regret.items()},
             certificate={
-                series: np.array([point[series].certificate for point in points])
-                for series, report in points[0].items()
-                if report.covered
+                name: np.array(values) for name, values in certificate.items()
             },
             x_label="Samples per task",
             n_left_out=n_left_out,
@@ -299,22 +258,20 @@ class RegretDisplay:
         held = self.certificate or {}
         first = [name for name in list(self.regret)[:1] if name in held]
         drawn = first if certificates is None else list(certificates)
-        for name in drawn:
-            if name not in held:
-                raise ValueError(f"There is no certificate of {name!r}: {list(held)}.")
+        if not held.keys() >= set(drawn):
+            raise ValueError(f"certificates must be of {list(held)}. Got {drawn}.")
         ax = self.ax_ = _new_axes(self) if ax is None else ax
         self.figure_ = ax.figure
         self.lines_, self.certificate_lines_ = {}, {}
         colors = _fresh_colors(ax, len(self.regret))
         for (name, values), color in zip(self.regret.items(), colors, strict=True):
             style = {"color": color, "marker": _marker(self.x), "markersize": 4}
-            style["linewidth"] = 1.5 if self.lines_ else 2.5
-            label = _LABELS.get(name, name)
-            (self.lines_[name],) = ax.plot(self.x, values, label=label, **style)
+            label, width = _LABELS.get(name, name), 1.5 if self.lines_ else 2.5
+            (line,) = ax.plot(self.x, values, label=label, linewidth=width, **style)
+            self.lines_[name] = line
             if name in drawn:
-                style |= {"linewidth": 1.5, "linestyle": "--"}
                 label = f"certificate, {label}"
-                (line,) = ax.plot(self.x, held[name], label=label, **style)
+                (line,) = ax.plot(self.x, held[name], "--", label=label, **style)
                 self.certificate_lines_[name] = line
         ax.set(xlabel=self.x_label, ylabel="Task-averaged regret", xscale="log")
         heights = np.concatenate([line.get_ydata() for line in ax.lines])
@@ -326,15 +283,16 @@ class RegretDisplay:
         return self
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class FewShotDisplay:
-    """Score on unseen tasks against the number of shots.
+    """Score on unseen tasks against the number of shots, the rows adapted to.
 
-    A shot is a row of the new task that the estimator adapts to. All numbers of shots
-    are scored on the same rows of a task, those after the largest number.
+    All numbers of shots are scored on the same rows of a task, those after the largest
+    number.
 
     Parameters
     ----------
-    n_shots : array-like of shape (n_points,)
+    n_shots : ndarray of shape (n_points,)
         Numbers of shots, ascending.
     scores : ndarray of shape (n_tasks, n_points)
         Score of every task.
@@ -349,14 +307,10 @@ class FewShotDisplay:
 
     Attributes
     ----------
-    ax_ : matplotlib Axes
-        Axes of the picture.
-    figure_ : matplotlib Figure
-        Figure of the picture.
-    line_ : matplotlib Line2D
-        The mean scores.
-    band_ : matplotlib PolyCollection
-        One standard error on both sides of them.
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it was drawn.
+    line_, band_ : matplotlib Line2D and PolyCollection
+        The mean scores, and one standard error on both sides.
     baseline_lines_ : dict of str to matplotlib Line2D
         The mean scores of the baselines.
 
@@ -379,35 +333,25 @@ class FewShotDisplay:
     True
     """
 
-    def __init__(
-        self,
-        *,
-        n_shots: ArrayLike,
-        scores: np.ndarray,
-        baselines: Mapping[str, np.ndarray] | None = None,
-        score_name: str = "score",
-        label: str | None = None,
-        n_left_out: int = 0,
-    ):
-        self.n_shots = n_shots
-        self.scores = scores
-        self.baselines = baselines
-        self.score_name = score_name
-        self.label = label
-        self.n_left_out = n_left_out
+    n_shots: np.ndarray
+    scores: np.ndarray
+    baselines: Mapping[str, np.ndarray] | None = None
+    score_name: str = "score"
+    label: str | None = None
+    n_left_out: int = 0
 
     @property
     def mean_score(self):
         """Mean over the tasks, of shape (n_points,)."""
-        return np.mean(self.scores, axis=0)
+        return self.scores.mean(axis=0)
 
     @property
     def standard_error(self):
         """Standard error of the mean, of shape (n_points,); NaN for a single task."""
-        n_tasks, n_points = np.shape(self.scores)
+        n_tasks, n_points = self.scores.shape
         if n_tasks == 1:
             return np.full(n_points, np.nan)
-        return np.std(self.scores, axis=0, ddof=1) / np.sqrt(n_tasks)
+        return self.scores.std(axis=0, ddof=1) / np.sqrt(n_tasks)
 
     @classmethod
     def from_estimator(
@@ -462,32 +406,29 @@ class FewShotDisplay:
             If no task is long enough, a task cannot be learned from, or a score is NaN
             or infinite.
         """
-        check_is_fitted(estimator)
+        check_is_fitted(_check_meta(estimator))
         model, X, y, rows = _split_tasks(estimator, X, y, tasks)
         shots = _check_counts(n_shots, "n_shots", 0)
         rows, n_left_out = _long_enough(rows, shots[-1] + 1)
-        scorer = check_scoring(model, scoring=scoring)
-        baselines = dict(baselines or {})
+        scorer, baselines = check_scoring(model, scoring=scoring), dict(baselines or {})
         scores = np.empty((len(rows), len(shots) + len(baselines)))
-        for task, row in zip(rows, scores, strict=True):
+        for i, task in enumerate(rows):
             query = _take(X, task[shots[-1] :]), y[task[shots[-1] :]]
             adapted = (
                 model.adapt(_take(X, task[:k]), y[task[:k]]) if k else model
                 for k in shots
             )
-            row[:] = [scorer(one, *query) for one in (*adapted, *baselines.values())]
-        score_name = _score_name(scoring, model)
+            scores[i] = [scorer(one, *query) for one in (*adapted, *baselines.values())]
         if not np.isfinite(scores).all():
             raise ValueError(
-                f"The {score_name} of some tasks is NaN or infinite on the "
-                f"{min(map(len, rows)) - shots[-1]} or more rows that are scored: "
-                "choose another scoring, or fewer shots."
+                "The scores of some tasks are NaN or infinite on the rows after the "
+                f"first {shots[-1]}: choose another scoring, or fewer shots."
             )
         display = cls(
             n_shots=shots,
             scores=scores[:, : len(shots)],
             baselines=dict(zip(baselines, scores[:, len(shots) :].T, strict=True)),
-            score_name=score_name,
+            score_name=_score_name(scoring, model),
             label=type(estimator).__name__ if label is None else label,
             n_left_out=n_left_out,
         )
@@ -509,35 +450,24 @@ class FewShotDisplay:
             The display.
         """
         ax = self.ax_ = _new_axes(self) if ax is None else ax
-        from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
-
         self.figure_ = ax.figure
-        baselines = self.baselines or {}
         # 0, 1, 2, 4, 8, ... at equal distances
         ax.set_xscale("symlog", base=2, linthresh=1, linscale=0.5)
+        x, mean, error = self.n_shots, self.mean_score, self.standard_error
+        baselines = self.baselines or {}
         color, *others = _fresh_colors(ax, 1 + len(baselines))
-        mean, error = self.mean_score, self.standard_error
-        (self.line_,) = ax.plot(
-            self.n_shots,
-            mean,
-            color=color,
-            linewidth=2,
-            marker=_marker(self.n_shots),
-            markersize=5,
-            label=self.label if label is None else label,
-        )
+        style = {"color": color, "label": self.label if label is None else label}
+        (self.line_,) = ax.plot(x, mean, linewidth=2, marker=_marker(x), **style)
         band = {"color": color, "alpha": 0.2, "linewidth": 0}
-        self.band_ = ax.fill_between(self.n_shots, mean - error, mean + error, **band)
+        self.band_ = ax.fill_between(x, mean - error, mean + error, **band)
         self.baseline_lines_ = {
-            name: ax.axhline(np.mean(scores), color=color, linestyle="--", label=name)
+            name: ax.axhline(scores.mean(), color=color, linestyle="--", label=name)
             for (name, scores), color in zip(baselines.items(), others, strict=True)
         }
-        ticks = self.n_shots
-        if len(ticks) > 8:
-            ticks = [0, *2 ** np.arange(int(ticks[-1]).bit_length())]
-        ax.xaxis.set_major_locator(FixedLocator(ticks))
-        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        ax.xaxis.set_minor_locator(NullLocator())
+        powers = [0, *2 ** np.arange(int(x[-1]).bit_length())]
+        ticks = x if len(x) <= 8 else powers
+        ax.set_xticks(ticks, labels=[f"{k}" for k in ticks])
+        ax.set_xticks([], minor=True)
         name = self.score_name[:1].upper() + self.score_name[1:]
         ax.set(xlabel="Number of shots", ylabel=f"{name} (mean ± s.e. over tasks)")
         ax.autoscale(axis="y")
@@ -545,22 +475,21 @@ class FewShotDisplay:
         return self
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class TaskSimilarityDisplay:
     """How alike the tasks are: their parameters around the shared initialization.
 
-    Left, the distances of the task parameters to their mean, with V, their root mean
-    square, and D, the largest. Meta-learning pays if V is small against the norm of the
-    parameters. Right, the task parameters along the two principal axes, with the shared
-    initialization, which should stand among them.
+    Left, the distances of the task parameters to their mean, with V, the root mean
+    square, and D, the largest: meta-learning pays if V is small against the norm of the
+    parameters. Right, the parameters in the plane of their two principal axes, with the
+    shared initialization, which should stand among them.
 
     Parameters
     ----------
     distances : ndarray of shape (n_tasks,)
         Distance of every task parameter to the mean of all.
-    V : float
-        Root mean squared distance.
-    D : float
-        Largest distance.
+    V, D : float
+        Root mean squared and largest distance.
     positions : ndarray of shape (n_tasks, 2)
         Coordinates of the task parameters along the principal axes, from the mean on.
     initialization : ndarray of shape (2,)
@@ -570,18 +499,12 @@ class TaskSimilarityDisplay:
 
     Attributes
     ----------
-    axes_ : ndarray of shape (2,) of matplotlib Axes
-        Axes of the picture.
-    figure_ : matplotlib Figure
-        Figure of the picture.
-    bars_ : matplotlib BarContainer
-        The histogram.
-    V_line_, D_line_ : matplotlib Line2D
-        The marks of V and D.
-    points_ : matplotlib PathCollection
-        The task parameters.
-    initialization_ : matplotlib PathCollection
-        The shared initialization.
+    axes_, figure_ : ndarray of two matplotlib Axes, and Figure
+        Where it was drawn.
+    bars_, V_line_, D_line_ : matplotlib BarContainer and Line2D
+        The histogram, with the marks of V and D.
+    points_, initialization_ : matplotlib PathCollection
+        The task parameters and the shared initialization.
 
     See Also
     --------
@@ -595,31 +518,18 @@ class TaskSimilarityDisplay:
     >>> from skmeta.inspection import TaskSimilarityDisplay
     >>> X, y, tasks = make_task_regression(n_tasks=50, n_features=2, random_state=0)
     >>> model = FMRLRegressor().fit(X, y, tasks=tasks)
-    >>> display = TaskSimilarityDisplay.from_estimator(
-    ...     model, axes=Figure().subplots(1, 2)
-    ... )
+    >>> axes = Figure().subplots(1, 2)
+    >>> display = TaskSimilarityDisplay.from_estimator(model, axes=axes)
     >>> display.positions.shape
     (50, 2)
-    >>> bool(display.V <= display.D)
-    True
     """
 
-    def __init__(
-        self,
-        *,
-        distances: np.ndarray,
-        V: float,
-        D: float,
-        positions: np.ndarray,
-        initialization: np.ndarray,
-        explained_variance_ratio: np.ndarray,
-    ):
-        self.distances = distances
-        self.V = V
-        self.D = D
-        self.positions = positions
-        self.initialization = initialization
-        self.explained_variance_ratio = explained_variance_ratio
+    distances: np.ndarray
+    V: float
+    D: float
+    positions: np.ndarray
+    initialization: np.ndarray
+    explained_variance_ratio: np.ndarray
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, axes: Any = None) -> Self:
@@ -628,8 +538,7 @@ class TaskSimilarityDisplay:
         Parameters
         ----------
         estimator : FMRLClassifier or FMRLRegressor
-            The fitted meta-estimator, which has learned from labelled tasks with
-            `store_tasks=True`.
+            The meta-estimator, fitted to labelled tasks with `store_tasks=True`.
         axes : array-like of two matplotlib Axes, default=None
             Axes to draw on. None: those of a new figure.
 
@@ -637,32 +546,25 @@ class TaskSimilarityDisplay:
         -------
         display : TaskSimilarityDisplay
             The display, drawn. Weights and intercepts of all outputs count alike.
-
-        Raises
-        ------
-        ValueError
-            If the estimator keeps no task parameters.
         """
         check_is_fitted(_check_meta(estimator))
         n_tasks = len(estimator.task_labels_)
         if n_tasks == 0:
             raise ValueError(
-                f"This {type(estimator).__name__} keeps no task parameters: fit it with "
-                "store_tasks=True and with task labels."
+                f"This {type(estimator).__name__} keeps no task parameters: fit it "
+                "with store_tasks=True and with task labels."
             )
         parts = estimator.task_coef_, estimator.task_intercept_
         theta = np.hstack([part.reshape(n_tasks, -1) for part in parts])
         phi = np.concatenate([estimator.coef_.ravel(), estimator.intercept_.ravel()])
         V, D = task_similarity(theta)
         mean = theta.mean(axis=0)
-        U, spread, axes_of = np.linalg.svd(theta - mean, full_matrices=False)
-        _, axes_of = svd_flip(U, axes_of, u_based_decision=False)
-        # there may be a single task, or a single parameter
-        plane = np.zeros((2, theta.shape[1]))
-        plane[: len(axes_of)] = axes_of[:2]
-        share = np.zeros(2)
-        if V > 0:
-            share[: len(spread)] = (spread**2 / (spread @ spread))[:2]
+        U, spread, directions = np.linalg.svd(theta - mean, full_matrices=False)
+        _, directions = svd_flip(U, directions, u_based_decision=False)
+        # a single task has no second axis
+        plane, share = np.zeros((2, theta.shape[1])), np.zeros(2)
+        plane[: len(spread)] = directions[:2]
+        share[: len(spread)] = spread[:2] ** 2 / (spread @ spread or 1.0)
         display = cls(
             distances=np.linalg.norm(theta - mean, axis=1),
             V=V,
@@ -686,10 +588,10 @@ class TaskSimilarityDisplay:
         self : TaskSimilarityDisplay
             The display.
         """
-        axes = _new_axes(self, 2) if axes is None else np.ravel(axes)
+        axes = self.axes_ = _new_axes(self, 2) if axes is None else np.ravel(axes)
         if len(axes) != 2:
             raise ValueError(f"axes must be two Axes. Got {len(axes)}.")
-        self.axes_, self.figure_ = axes, axes[0].figure
+        self.figure_ = axes[0].figure
         self._plot_distances(axes[0])
         self._plot_plane(axes[1])
         return self
@@ -700,13 +602,11 @@ class TaskSimilarityDisplay:
         n_bins = int(np.clip(np.sqrt(len(self.distances)), 5, 30))
         style = {"color": _COLORS[5], "edgecolor": "white", "linewidth": 0.5}
         counts, _, self.bars_ = ax.hist(self.distances, bins=n_bins, **style)
-        self.V_line_, self.D_line_ = (
-            ax.plot([value] * 2, [0, counts.max()], dashes, color=color, label=label)[0]
-            for value, color, dashes, label in (
-                (self.V, _COLORS[0], "-", f"V = {self.V:.3g} (root mean square)"),
-                (self.D, _COLORS[1], "--", f"D = {self.D:.3g} (largest)"),
-            )
-        )
+        height = [0, counts.max()]
+        label = f"V = {self.V:.3g} (root mean square)"
+        (self.V_line_,) = ax.plot([self.V] * 2, height, color=_COLORS[0], label=label)
+        label, style = f"D = {self.D:.3g} (largest)", {"color": _COLORS[1], "ls": "--"}
+        (self.D_line_,) = ax.plot([self.D] * 2, height, label=label, **style)
         ax.set(xlabel="Distance to the mean of the tasks", ylabel="Tasks")
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlim(left=0)
@@ -714,32 +614,30 @@ class TaskSimilarityDisplay:
         _place_legend(ax, "upper left")
 
     def _plot_plane(self, ax):
-        alpha = 0.8 if len(self.positions) < 100 else 0.4
-        style = {"s": 25, "color": _COLORS[0], "alpha": alpha, "linewidths": 0}
+        style = {"s": 25, "color": _COLORS[0], "alpha": 0.5, "linewidths": 0}
         self.points_ = ax.scatter(*self.positions.T, label="tasks", **style)
-        ax.scatter(0, 0, s=90, color="black", marker="+", label="mean of the tasks")
         style = {"s": 160, "color": _COLORS[1], "edgecolor": "black", "marker": "*"}
         self.initialization_ = ax.scatter(
             *self.initialization, label="shared initialization", **style
         )
+        ax.scatter(0, 0, s=90, color="black", marker="+", label="mean of the tasks")
         first, second = (f"{share:.0%}" for share in self.explained_variance_ratio)
         ax.set(
             xlabel=f"Principal axis 1 ({first} of variance)",
             ylabel=f"Principal axis 2 ({second} of variance)",
         )
-        shown = np.vstack([self.positions, self.initialization, [0.0, 0.0]])
-        low, high = shown.min(axis=0), shown.max(axis=0)
-        width, height = np.maximum(1.1 * (high - low), 1e-3 * self.V or 1.0)
-        middle = (low + high) / 2
-        ax.set_ylim(middle[1] - height / 2, middle[1] + height / 2)
+        shown = np.vstack([self.positions, self.initialization])
+        reach = 1.1 * np.abs(shown).max(axis=0)
+        width, height = np.maximum(reach, 1e-3 * reach.max() or 1.0)
+        ax.set_ylim(-height, height)
         _place_legend(ax, "upper left")
-        # equal scales, in the room that there is
-        low, high = ax.get_ylim()
+        # equal scales that fill the room there is
         ratio = ax.bbox.width / ax.bbox.height
-        width = max(width, (high - low) * ratio)
-        more = (width / ratio - (high - low)) / 2
+        low, high = ax.get_ylim()
+        width = max(width, (high - low) / 2 * ratio)
+        more = width / ratio - (high - low) / 2
         ax.set_ylim(low - more, high + more)
-        ax.set_xlim(middle[0] - width / 2, middle[0] + width / 2)
+        ax.set_xlim(-width, width)
         ax.set_aspect("equal")
 
 
@@ -747,7 +645,6 @@ class TaskSimilarityDisplay:
 
 
 def _check_meta(estimator):
-    """The estimator, if it is one of ours."""
     if isinstance(estimator, FMRLClassifier | FMRLRegressor):
         return estimator
     raise TypeError(
@@ -756,22 +653,17 @@ def _check_meta(estimator):
     )
 
 
-def _replay(estimator, X, y, tasks, baselines, name):
+def _replay(estimator, X, y, tasks, baselines):
     """Reports by name: of the estimator first, then of the baselines."""
-    name = type(_check_meta(estimator)).__name__ if name is None else name
+    name = type(_check_meta(estimator)).__name__
     baselines = list(baselines)
-    for baseline in baselines:
-        if baseline not in _BASELINES or baseline == name:
-            raise ValueError(
-                f"baselines must be of {list(_BASELINES)}, and the estimator's name "
-                f"another. Got {baselines} and name={name!r}."
-            )
+    if not _BASELINES.keys() >= set(baselines):
+        raise ValueError(f"baselines must be of {list(_BASELINES)}. Got {baselines}.")
     reports = {name: regret_report(estimator, X, y, tasks)}
     best = reports[name].optima.mean(axis=0)
     for baseline in baselines:
-        changed = clone(estimator).set_params(
-            meta_update="constant", **_BASELINES[baseline](best)
-        )
+        changes = _BASELINES[baseline](best)
+        changed = clone(estimator).set_params(meta_update="constant", **changes)
         reports[baseline] = regret_report(changed, X, y, tasks)
     return reports
 
@@ -779,9 +671,9 @@ def _replay(estimator, X, y, tasks, baselines, name):
 def _split_tasks(estimator, X, y, tasks):
     """(estimator without task column, features, targets, row numbers of every task)."""
     X, labels = _check_meta(estimator)._split_labels(X, tasks)
-    X, y = indexable(np.asarray(X) if isinstance(X, list) else X, column_or_1d(y))
-    if labels is not None:
-        labels = check_labels(labels, len(y))
+    X = np.asarray(X) if isinstance(X, list | tuple) else X
+    X, y = indexable(X, column_or_1d(y))
+    labels = None if labels is None else check_labels(labels, len(y))
     _, starts, order = group_rows(labels, len(y))
     rows = np.arange(len(y)) if order is None else order[0]
     model = copy(estimator).set_params(task_column=None)
@@ -806,7 +698,7 @@ def _long_enough(rows, n_rows):
 def _check_counts(values, name, least):
     """Distinct integers in ascending order."""
     counts = np.unique(list(values))
-    if counts.dtype.kind not in "iu" or counts.min() < least:
+    if counts.dtype.kind not in "iu" or counts[0] < least:
         raise ValueError(f"{name} must be integers >= {least}. Got {values!r}.")
     return counts
 
@@ -848,24 +740,18 @@ def _marker(x):
 
 def _label_decades(axis, integer=False):
     """Plain numbers at round values of a logarithmic axis."""
-    from matplotlib.ticker import (
-        LogLocator,
-        MaxNLocator,
-        NullLocator,
-        StrMethodFormatter,
-    )
+    from matplotlib import ticker
 
     if axis.get_scale() != "log":
         return
     low, high = axis.get_view_interval()
-    steps = (1.0, 2.0, 5.0) if high < 500 * low else (1.0,)
-    many = high > 10 * low
-    locator = (
-        LogLocator(subs=steps, numticks=20) if many else MaxNLocator(6, integer=integer)
-    )
+    locator = ticker.MaxNLocator(6, integer=integer)
+    if high > 10 * low:
+        subs = (1.0, 2.0, 5.0) if high < 500 * low else (1.0,)
+        locator = ticker.LogLocator(subs=subs, numticks=20)
     axis.set_major_locator(locator)
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def _place_legend(ax, loc):
@@ -877,8 +763,5 @@ def _place_legend(ax, loc):
     transform = ax.yaxis.get_transform()
     low, high = transform.transform(ax.get_ylim())
     room = (high - low) * share / (1.0 - share)
-    if loc.startswith("upper"):
-        high += room
-    else:
-        low -= room
-    ax.set_ylim(transform.inverted().transform([low, high]))
+    view = (low, high + room) if loc.startswith("upper") else (low - room, high)
+    ax.set_ylim(transform.inverted().transform(view))

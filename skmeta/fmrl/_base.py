@@ -203,7 +203,7 @@ class _BaseFMRL(BaseEstimator):
             labels = check_labels(labels, X.shape[0])
         targets = self._check_targets(X, y, classes)
         weight, counts = check_weights(sample_weight, X)
-        source = Source(np.ravel(y), None)
+        source = Source(np.ravel(np.asarray(y)), None)
         if counts is not None:
             source = Source(source.y[counts], row_numbers(labels, counts)[counts])
             X, targets = X[counts], targets[counts]
@@ -268,13 +268,14 @@ class _BaseFMRL(BaseEstimator):
                     "other. Call fit to start again."
                 )
             state.algorithm = algorithm
+            check_offset(state.phi, "What was learned", algorithm.learner.bias)
             return state
         phi = np.zeros(shape)
         if phi_given:
             without_intercept = np.shape(self.init)[-1:] == (n_features,)
             width = n_features if without_intercept else n_features + 1
             phi[:, :width] = check_start(self.init, "init", (shape[0], width))
-            check_offset(phi, "init", getattr(algorithm.learner, "bias", 1.0))
+        check_offset(phi, "init", algorithm.learner.bias)
         seed = int(check_random_state(self.random_state).randint(2**31))
         return MetaState(algorithm, phi, rule, seed)
 
@@ -467,7 +468,7 @@ class _BaseFMRL(BaseEstimator):
         whole = Batch(X, targets, None, np.array([0, len(targets)]), None)
         state = self._state
         if find_nonfinite(X) or not np.isfinite(targets).all():
-            source = Source(np.ravel(y), None)
+            source = Source(np.ravel(np.asarray(y)), None)
             raise ValueError(self._problem(state.algorithm, whole, 0, None, source))
         n_samples = len(targets) if weight is None else len(weight)
         return state.algorithm.learner.adapt(

@@ -26,6 +26,7 @@ class ForeignLearner:
     code: ClassVar[None] = None
     shuffle: ClassVar[bool] = False
     update: ClassVar[str] = "foreign"
+    bias: ClassVar[float] = 1.0
 
     estimator: Any
     classes: np.ndarray | None
@@ -39,15 +40,19 @@ class ForeignLearner:
                 f"{name} cannot be started at given weights with average=True: set "
                 "average=False."
             )
-        probe = clone(self.estimator)
         X = np.eye(2, shape[1] - 1)
         y = np.arange(2.0) if self.classes is None else self.classes[:2]
+        probe = clone(self.estimator)
         self.learn(probe, X, y, None)
-        n_weights = np.size(getattr(probe, "coef_", ()))
-        if n_weights != shape[0] * X.shape[1] or not hasattr(probe, "intercept_"):
+        try:
+            probe.coef_, probe.intercept_ = probe.coef_.copy(), probe.intercept_.copy()
+            is_linear = np.size(probe.coef_) == shape[0] * X.shape[1]
+        except AttributeError:
+            is_linear = False
+        if not is_linear:
             raise ValueError(
-                "The 'estimator' parameter must be a linear model with coef_ and "
-                f"intercept_. Got {self.estimator!r} instead."
+                "The 'estimator' parameter must be a linear model whose coef_ and "
+                f"intercept_ can be set. Got {self.estimator!r} instead."
             )
 
     def problem(self, t):

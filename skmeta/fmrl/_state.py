@@ -94,11 +94,12 @@ class KnownTasks:
         """With the parameters of these tasks, instead of earlier ones."""
         rows = self.rows(names)
         new = rows < 0
+        rows_of_new = enumerate(np.flatnonzero(new), start=len(self))
+        fresh = {names[i]: row for row, i in rows_of_new}
         stored = copy(self)
         stored._parameters = self._parameters.extend(parameters[new])
         stored.parameters[rows[~new]] = parameters[~new]
-        for row, i in enumerate(np.flatnonzero(new), start=len(self)):
-            stored._index[names[i]] = row
+        stored._index.update(fresh)
         return stored
 
 

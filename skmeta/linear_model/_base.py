@@ -63,10 +63,10 @@ class BaseLinear(BaseEstimator):
                 self._validate_params()
             if reset or not hasattr(self, "coef_"):
                 theta = pack_parameter(*(start or (None, None)), shape)
-                check_offset(theta, "intercept_init", self.fit_intercept)
                 self.t_ = 0
             else:
                 theta = self._current(shape)
+            check_offset(theta, "The start", self.fit_intercept)
             learner = self._make_learner(shape, max_iter)
             self._learn(X, y, weight, counts, learner, theta)
         return self
