@@ -187,19 +187,6 @@ def check_positive(value, name, owner, shape):
     return array
 
 
-def check_positive(value, name, owner, shape):
-    """A positive parameter: one number, of shape (1, 1), or an array of `shape`."""
-    array = np.array(value, dtype=np.float64, ndmin=2)
-    if array.size > 1:
-        array = check_start(value, name, shape)
-    if not (np.isfinite(array).all() and (array > 0).all()):
-        raise ValueError(
-            f"The {name!r} parameter of {owner} must be positive and finite in every "
-            f"entry. Got {value!r} instead."
-        )
-    return array
-
-
 def check_offset(theta, name, fit_intercept):
     """Refuse to start at an intercept that would not be learned."""
     if theta[:, -1].any() and not fit_intercept:
