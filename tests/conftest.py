@@ -1,0 +1,60 @@
+"""Fixtures: seeds, kernels, and the hypothesis profile."""
+
+import importlib
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from skmeta import _kernels
+
+settings.register_profile(
+    "skmeta",
+    deadline=None,
+    max_examples=25,
+    derandomize="CI" in os.environ,
+    # a fixture may choose the kernel, the same one for all examples
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("skmeta")
+
+ALL_SEEDS = "SKMETA_ALL_SEEDS" in os.environ
+
+
+@pytest.fixture(params=range(100) if ALL_SEEDS else [42], ids=lambda n: f"seed{n}")
+def global_random_seed(request):
+    """42, or every seed from 0 to 99 where SKMETA_ALL_SEEDS is set.
+
+    A test that uses it must hold for all of them.
+    """
+    return request.param
+
+
+def load_kernel(name):
+    """The module of a kernel, 'compiled' or 'numpy'.
+
+    If it was not built, the test is skipped; where SKMETA_REQUIRE_COMPILED is set, it
+    fails.
+    """
+    modules = {"compiled": "_loops_fast", "numpy": "_loops_py"}
+    try:
+        return importlib.import_module(f"skmeta._kernels.{modules[name]}")
+    except ModuleNotFoundError:
+        if "SKMETA_REQUIRE_COMPILED" in os.environ:
+            pytest.fail("SKMETA_REQUIRE_COMPILED is set, but the kernel is not built")
+        pytest.skip("the compiled kernel is not built")
+
+
+@pytest.fixture
+def compiled():
+    """The module of the compiled kernel."""
+    return load_kernel("compiled")
+
+
+@pytest.fixture(params=["compiled", "numpy"])
+def kernel(request, monkeypatch):
+    """Run the package on one of its two kernels; the kernel's module."""
+    module = load_kernel(request.param)
+    for name in ("learn_tasks", "run_task", "score_rows"):
+        monkeypatch.setattr(_kernels, name, getattr(module, name))
+    return module
