@@ -148,12 +148,56 @@ def run_task(
     return run
 
 
+class StepSize:
+    """The rule of the step size, named as in `learn_tasks`."""
+
+    def __init__(self, spec, phi):
+        self.kind, *self.numbers = spec
+        self.tasks = 0
+        if self.kind == "doubling":
+            self.guess = self.numbers[0]
+        elif self.kind != "fixed":
+            eps, zeta, _ = self.numbers
+            self.b = [[eps**2 for _ in row] for row in phi]
+            self.g = [[zeta**2 for _ in row] for row in phi]
+
+    def propose(self, m):
+        if self.kind == "fixed":
+            eta, divide = self.numbers
+            scale = math.sqrt(m) if divide else 1.0
+            if isinstance(eta, list):
+                return [[e / scale for e in row] for row in eta]
+            return eta / scale
+        if self.kind == "doubling":
+            return self.guess / (self.numbers[2] * math.sqrt(m))
+        if self.kind == "isotropic":
+            return math.sqrt(self.b[0][0] / self.g[0][0])
+        return [
+            [math.sqrt(b / g) for b, g in zip(*rows, strict=True)]
+            for rows in zip(self.b, self.g, strict=True)
+        ]
+
+    def observe(self, moved, run):
+        self.tasks += 1
+        if self.kind == "doubling" and math.sqrt(square_norm(moved)) > self.guess:
+            self.guess *= self.numbers[1]
+        if self.kind in ("isotropic", "per_coordinate"):
+            eps, zeta, p = self.numbers
+            for k, row in enumerate(moved):
+                for j, u in enumerate(row):
+                    distance, gradient = u * u, run.grad_sq[k][j]
+                    if self.kind == "isotropic":
+                        distance, gradient = square_norm(moved), run.grad_sq_norm
+                    self.b[k][j] += distance / 2 + eps**2 / (self.tasks + 1) ** p
+                    self.g[k][j] += gradient + zeta**2 / (self.tasks + 1) ** p
+
+
 @dataclass
 class MetaRun:
-    """What a sequence of tasks gave."""
+    """What a sequence of tasks gave; the lists have one entry per task."""
 
-    phi: list  # the last shared initialization
-    initializations: list = field(default_factory=list)  # phi_t of every task
+    phi: list  # after the last task
+    step_size: StepSize
     runs: list = field(default_factory=list)
     parameters: list = field(default_factory=list)
     etas: list = field(default_factory=list)
@@ -161,9 +205,9 @@ class MetaRun:
 
 
 def learn_tasks(
-    tasks,
-    phi,
+    lengths,
     run,
+    phi,
     *,
     step_size,
     meta_update,
@@ -171,73 +215,48 @@ def learn_tasks(
     phi_given=False,
     starts=None,
 ):
-    """Learn from a list of tasks, from the shared initialization `phi` on.
+    """Learn from tasks of these lengths, from the shared initialization `phi` on.
 
     Parameters
     ----------
-    tasks : list of (task, number of samples)
-    run : function of (task, start, eta) that returns a `Run`
-    step_size : ('fixed', eta0, divide by sqrt(m)?), ('doubling', D_1, gamma, G),
-        ('isotropic', eps, zeta, p) or ('per_coordinate', eps, zeta, p)
+    lengths : list of the numbers of samples
+    run : function of (task number from 0, start, eta) that returns a `Run`
+    step_size : ('fixed', eta0, whether divided by sqrt(m)), ('doubling', D_1, gamma,
+        G), ('isotropic', eps, zeta, p) or ('per_coordinate', eps, zeta, p)
     meta_update : ('ftl',), ('aogd',), ('constant', a) or ('linear', first, final, n)
     average : whether the task parameter is the average, not the last iterate
-    starts : start of every task, or None for the shared initialization
+    phi_given : whether the user gave `phi`
+    starts : start of every task, None for the shared initialization; or None for all
     """
-    result = MetaRun(phi)
-    outputs, columns = range(len(phi)), range(len(phi[0]))
-    kind, *numbers = step_size
-    weights = []
-    D = numbers[0]
-    b = [[numbers[0] ** 2 for _ in columns] for _ in outputs]
-    g = [[numbers[1] ** 2 for _ in columns] for _ in outputs]
-    for t, (task, m) in enumerate(tasks, start=1):
-        if kind == "fixed":
-            scale = 1 / math.sqrt(m) if numbers[1] else 1.0
-            eta = numbers[0]
-            if isinstance(eta, list):
-                eta = [[e * scale for e in row] for row in eta]
-            else:
-                eta *= scale
-        elif kind == "doubling":
-            eta = D / (numbers[2] * math.sqrt(m))
-        elif kind == "isotropic":
-            eta = math.sqrt(b[0][0] / g[0][0])
-        else:
-            eta = [[math.sqrt(b[k][j] / g[k][j]) for j in columns] for k in outputs]
-        start = phi if starts is None or starts[t - 1] is None else starts[t - 1]
-        one = run(task, start, eta)
+    rule = StepSize(step_size, phi)
+    result = MetaRun(phi, rule)
+    kind, *numbers = meta_update
+    weight_sum = 0.0
+    for t, m in enumerate(lengths):
+        eta = rule.propose(m)
+        own = starts[t] if starts else None
+        one = run(t, own or phi, eta)
         theta = one.average if average else one.last
-        moved = [[theta[k][j] - phi[k][j] for j in columns] for k in outputs]
-        squares = sum(u * u for row in moved for u in row)
-        result.initializations.append(phi)
+        moved = subtract(theta, phi)
+        rule.observe(moved, one)
+        weight_sum += math.sqrt(m)
+        if kind == "ftl":
+            a = math.sqrt(m) / weight_sum
+        elif kind == "aogd":
+            a = 1.0 if t == 0 and not phi_given else 1 / weight_sum
+        elif kind == "constant":
+            a = numbers[0]
+        else:
+            first, final, n = numbers
+            a = first + min(t / (n - 1), 1) * (final - first)
+        phi = [
+            [p + a * u for p, u in zip(*rows, strict=True)]
+            for rows in zip(phi, moved, strict=True)
+        ]
         result.runs.append(one)
         result.parameters.append(theta)
         result.etas.append(eta)
-        result.distances.append(math.sqrt(squares))
-
-        if kind == "doubling" and math.sqrt(squares) > D:
-            D *= numbers[1]
-        if kind in ("isotropic", "per_coordinate"):
-            eps, zeta, p = numbers
-            for k in outputs:
-                for j in columns:
-                    each = kind == "per_coordinate"
-                    distance = moved[k][j] ** 2 if each else squares
-                    gradient = one.grad_sq[k][j] if each else one.grad_sq_norm
-                    b[k][j] += distance / 2 + eps**2 / (t + 1) ** p
-                    g[k][j] += gradient + zeta**2 / (t + 1) ** p
-
-        weights.append(math.sqrt(m))
-        if meta_update[0] == "ftl":
-            a = weights[-1] / sum(weights)
-        elif meta_update[0] == "aogd":
-            a = 1.0 if t == 1 and not phi_given else 1 / sum(weights)
-        elif meta_update[0] == "constant":
-            a = meta_update[1]
-        else:
-            _, first, final, n = meta_update
-            a = first + min((t - 1) / (n - 1), 1) * (final - first)
-        phi = [[phi[k][j] + a * moved[k][j] for j in columns] for k in outputs]
+        result.distances.append(math.sqrt(square_norm(moved)))
     result.phi = phi
     return result
 
@@ -246,23 +265,26 @@ def square_norm(theta):
     return sum(w * w for row in theta for w in row)
 
 
-def certificate(theta, start, eta, grad_sq):
-    """The right-hand side of (G1) against `theta`, and the sum of its terms' sizes.
-
-    `grad_sq` is a number or, with one step size per parameter, a list of rows.
-    """
-    if isinstance(eta, list):
-        return sum(
-            (theta[k][j] - start[k][j]) ** 2 / (2 * eta[k][j])
-            + eta[k][j] / 2 * grad_sq[k][j]
-            for k in range(len(theta))
-            for j in range(len(theta[k]))
-        )
-    moved = [
-        [a - b for a, b in zip(r, s, strict=True)]
-        for r, s in zip(theta, start, strict=True)
+def subtract(theta, other):
+    return [
+        [a - b for a, b in zip(*rows, strict=True)]
+        for rows in zip(theta, other, strict=True)
     ]
-    return square_norm(moved) / (2 * eta) + eta / 2 * grad_sq
+
+
+def certificate(theta, start, eta, grad_sq):
+    """The right-hand side of (G1), the bound on the regret against `theta`.
+
+    `grad_sq` has the shape of the step size: a number, or a list of rows.
+    """
+    moved = subtract(theta, start)
+    if not isinstance(eta, list):
+        return square_norm(moved) / (2 * eta) + eta / 2 * grad_sq
+    return sum(
+        moved[k][j] ** 2 / (2 * eta[k][j]) + eta[k][j] / 2 * grad_sq[k][j]
+        for k in range(len(moved))
+        for j in range(len(moved[k]))
+    )
 
 
 def losses_at(theta, X, y, loss, *, fit_intercept=True, sample_weight=None):

@@ -1,0 +1,164 @@
+"""What scikit-learn asks of an estimator, and what its checks do not look at."""
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmeta import FMRLClassifier, FMRLRegressor
+from skmeta.linear_model import OGDClassifier, OGDRegressor
+from skmeta.meta_update import AdaptiveOGD, Constant, FollowTheLeader, LinearDecay
+from skmeta.step_size import ARUBA, Doubling, Fixed
+
+ESTIMATORS = [OGDClassifier(), OGDRegressor(), FMRLClassifier(), FMRLRegressor()]
+RULES = [ARUBA(), Doubling(), Fixed()]
+RULES += [AdaptiveOGD(), Constant(), FollowTheLeader(), LinearDecay()]
+CONFIGURATIONS = [
+    OGDClassifier("hinge", update="ogd", average=True, max_iter=3, radius=10.0),
+    OGDRegressor("huber", shuffle=True, max_iter=20, epsilon=1.35),
+    FMRLClassifier(step_size="per_coordinate", meta_update="aogd"),
+    FMRLClassifier(OGDClassifier(shuffle=True), step_size=Doubling(), n_passes=2),
+    FMRLClassifier(step_size="fixed", store_tasks=False, random_state=0),
+    FMRLRegressor(step_size="per_coordinate", task_parameter="average"),
+    FMRLRegressor(OGDRegressor(shuffle=True, max_iter=20), step_size="fixed"),
+    FMRLRegressor(meta_update=LinearDecay(n_tasks=5), meta_eta0=1.0, store_tasks=False),
+]
+ONE_WEIGHTED_STEP = (
+    "one step of weight 2 is not two steps, as in scikit-learn's SGDClassifier and "
+    "SGDRegressor, for which scikit-learn expects the same failure"
+)
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": ONE_WEIGHTED_STEP,
+    "check_sample_weight_equivalence_on_sparse_data": ONE_WEIGHTED_STEP,
+}
+X, Y = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]]), np.array([0, 1, 1])
+
+WRONG_TYPE = [
+    (type(obj), name, object())
+    for obj in ESTIMATORS + RULES
+    for name in obj.get_params(deep=False)
+]
+OUT_OF_RANGE = [
+    (OGDClassifier, "loss", "squared_error"),
+    (OGDClassifier, "eta0", 0.0),
+    (OGDRegressor, "loss", "hinge"),
+    (OGDRegressor, "update", "sgd"),
+    (OGDRegressor, "eta0", 0.0),
+    (OGDRegressor, "learning_rate", "optimal"),
+    (OGDRegressor, "radius", 0.0),
+    (OGDRegressor, "max_iter", 0),
+    (OGDRegressor, "epsilon", -0.1),
+    (OGDRegressor, "quantile", 1.0),
+    (FMRLClassifier, "meta_eta0", -0.1),
+    (FMRLRegressor, "task_parameter", "first"),
+    (FMRLRegressor, "meta_update", "adam"),
+    (FMRLRegressor, "meta_eta0", 1.1),
+    (FMRLRegressor, "step_size", "adam"),
+    (FMRLRegressor, "task_column", 1.5),
+    (FMRLRegressor, "init", "one"),
+    (FMRLRegressor, "n_passes", 0),
+    (FMRLRegressor, "unknown_task", "ignore"),
+    (FMRLRegressor, "on_bad_task", "ignore"),
+    (ARUBA, "eps", 0.0),
+    (ARUBA, "zeta", 0.0),
+    (ARUBA, "p", -0.1),
+    (ARUBA, "per_coordinate", 1),
+    (Doubling, "radius", 0.0),
+    (Doubling, "gamma", 1.0),
+    (Doubling, "lipschitz", 0.0),
+    (LinearDecay, "final", 1.1),
+    (LinearDecay, "n_tasks", 1),
+]
+
+
+def learn(estimator, method):
+    """Call fit or partial_fit, the latter as its first call."""
+    if method == "partial_fit" and "Classifier" in type(estimator).__name__:
+        return estimator.partial_fit(X, Y, classes=[0, 1])
+    return getattr(estimator, method)(X, Y)
+
+
+def holding(obj):
+    """An estimator that has `obj` as itself or as one of its parts."""
+    if isinstance(obj, tuple(type(rule) for rule in RULES)):
+        part = "step_size" if hasattr(obj, "propose") else "meta_update"
+        return FMRLRegressor(**{part: obj})
+    return obj
+
+
+@parametrize_with_checks(
+    ESTIMATORS + CONFIGURATIONS,
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+    xfail_strict=True,
+)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("obj", ESTIMATORS + RULES, ids=repr)
+def test_every_parameter_has_a_constraint(obj):
+    assert obj._parameter_constraints.keys() == obj.get_params(deep=False).keys()
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "kind, name, value",
+    [
+        pytest.param(kind, name, value, id=f"{kind.__name__}-{name}-{value!r:.6}")
+        for kind, name, value in WRONG_TYPE + OUT_OF_RANGE
+    ],
+)
+def test_bad_parameter_is_named(kind, name, value, method):
+    estimator = holding(kind(**{name: value}))
+    before = vars(estimator).copy()
+    with pytest.raises(ValueError, match=f"^The '{name}' parameter of {kind.__name__}"):
+        learn(estimator, method)
+    assert vars(estimator) == before
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "estimator, inner",
+    [
+        (FMRLClassifier(), OGDClassifier(eta0=-1.0)),
+        (FMRLRegressor(), OGDRegressor(eta0=-1.0)),
+        (FMRLRegressor(step_size="fixed"), OGDRegressor(eta0=[0.1, -1.0, 0.1])),
+    ],
+    ids=["classifier", "regressor", "array"],
+)
+def test_bad_parameter_of_the_inner_learner_is_named(estimator, inner, method):
+    with pytest.raises(ValueError, match=f"'eta0' parameter of {type(inner).__name__}"):
+        learn(clone(estimator).set_params(estimator=inner), method)
+
+
+@pytest.mark.parametrize(
+    "estimator, name, value",
+    [
+        (FMRLRegressor(), "step_size", "adam"),
+        (FMRLRegressor(), "meta_update", "adam"),
+        (FMRLClassifier(meta_update="constant"), "meta_eta0", 2.0),
+        (FMRLClassifier(), "on_bad_task", "ignore"),
+        (FMRLClassifier(OGDClassifier()), "estimator__loss", "squared_error"),
+        (FMRLRegressor(step_size=Doubling()), "step_size__gamma", 0.9),
+        (OGDRegressor(), "loss", "hinge"),
+        (OGDClassifier(), "update", "sgd"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_bad_parameter_set_in_the_middle_of_a_stream_is_named(estimator, name, value):
+    estimator = learn(clone(estimator), "partial_fit").set_params(**{name: value})
+    with pytest.raises(ValueError, match=f"'{name.split('__')[-1]}' parameter of"):
+        learn(estimator, "partial_fit")
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("obj", CONFIGURATIONS, ids=repr)
+def test_learning_leaves_the_parameters_alone(obj, method):
+    estimator = clone(obj)
+    parameters = estimator.get_params(deep=False)
+    before = joblib.hash(parameters)
+    learn(estimator, method)
+    after = estimator.get_params(deep=False)
+    assert all(after[name] is value for name, value in parameters.items())
+    assert joblib.hash(after) == before  # and no part was fitted
