@@ -28,7 +28,7 @@ INIT = [1.0, -2.0, 0.5]
 
 def shares(update, phi_given=False, meta_eta0=0.7):
     return [
-        update.step(t, root**2, weight_sum, meta_eta0, phi_given)
+        update.step(t, root, weight_sum, meta_eta0, t == 1 and not phi_given)
         for t, (root, weight_sum) in enumerate(zip(ROOTS, SUMS, strict=True), start=1)
     ]
 
@@ -83,9 +83,10 @@ def test_adaptive_ogd_jumps_to_the_first_task_unless_phi_was_given():
 def test_initialization_moves_by_its_share(update, init, data):
     params = {} if init is None else {"init": init}
     phis, thetas, lengths = run(data, meta_update=update, meta_eta0=0.7, **params)
-    sums = np.cumsum(np.sqrt(lengths))
+    roots = np.sqrt(lengths)
+    sums = np.cumsum(roots)
     for t in range(7):
-        a = update.step(t + 1, lengths[t], sums[t], 0.7, init is not None)
+        a = update.step(t + 1, roots[t], sums[t], 0.7, t == 0 and init is None)
         assert 0 < a <= 1
         assert_allclose(phis[t + 1], phis[t] + a * (thetas[t] - phis[t]), atol=1e-14)
 
@@ -161,7 +162,7 @@ def test_every_name_is_tested():
 class Half:
     """Nothing but the method that the parameter asks for."""
 
-    def step(self, t, n_samples, weight_sum, meta_eta0, phi_given):
+    def step(self, t, weight, weight_sum, meta_eta0, is_first):
         return 0.5
 
 
