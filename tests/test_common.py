@@ -57,6 +57,8 @@ OUT_OF_RANGE = [
     (FMRLRegressor, "step_size", "adam"),
     (FMRLRegressor, "task_column", 1.5),
     (FMRLRegressor, "init", "one"),
+    (FMRLRegressor, "meta_batch_size", 0),
+    (FMRLClassifier, "n_jobs", 1.5),
     (FMRLRegressor, "n_passes", 0),
     (FMRLRegressor, "unknown_task", "ignore"),
     (FMRLRegressor, "on_bad_task", "ignore"),
