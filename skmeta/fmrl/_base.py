@@ -26,7 +26,7 @@ from skmeta._validation import (
 )
 from skmeta.fmrl._algorithm import Algorithm
 from skmeta.fmrl._foreign import ForeignLearner
-from skmeta.fmrl._state import HISTORY, MetaState
+from skmeta.fmrl._state import HISTORY, KnownTasks, MetaState
 from skmeta.linear_model._ogd import _BaseOGD, diverged_message
 from skmeta.meta_update import META_UPDATES
 from skmeta.step_size import STEP_SIZES, Fixed
@@ -221,6 +221,8 @@ class _BaseFMRL(BaseEstimator):
                     "other. Call fit to start again."
                 )
             state.algorithm = algorithm
+            if not self.store_tasks:
+                state.known = KnownTasks(shape)
             check_offset(state.phi, "What was learned", algorithm.learner.bias)
             return state
         phi = np.zeros(shape)
@@ -236,9 +238,7 @@ class _BaseFMRL(BaseEstimator):
         """The inner learner, its parameters validated."""
         if self.estimator is None:
             return self._default_estimator()
-        if hasattr(self.estimator, "_parameter_constraints"):
-            self.estimator._validate_params()
-        return self.estimator
+        return _validated(self.estimator)
 
     def _make_learner(self, shape):
         inner = self._inner()
@@ -488,6 +488,15 @@ def _resolve(value, named):
     """The object that a name stands for; an object's own parameters validated."""
     if isinstance(value, str):
         return named[value]
+    return clone(_validated(value), safe=False)
+
+
+def _validated(value):
+    """An object given as a parameter, its own parameters validated."""
+    if isinstance(value, type):
+        raise ValueError(
+            f"Pass an instance of {value.__name__}, not the class: {value.__name__}()."
+        )
     if hasattr(value, "_parameter_constraints"):
         value._validate_params()
-    return clone(value, safe=False)
+    return value
