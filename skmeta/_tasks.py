@@ -69,20 +69,15 @@ def split_column(X, column):
     ValueError
         If X has no such column.
     """
+    if isinstance(column, bool):
+        raise ValueError(f"task_column must be a name or an index. Got {column}.")
     if hasattr(X, "iloc"):
-        columns = list(X.columns)
-        if column not in columns and isinstance(column, Integral):
-            if -len(columns) <= column < len(columns):
-                column = columns[column]
-        if column not in columns:
-            raise ValueError(
-                f"X has no column {column!r} (task_column). Its columns: {columns}."
-            )
-        return X.drop(columns=[column]), X[column]
+        return _split_frame(X, column)
     if not isinstance(column, Integral):
         raise ValueError(
             f"task_column={column!r} is a name, but X has no column names: pass a "
-            "DataFrame, or the index of the column."
+            "DataFrame, or the index of the column. A transformer keeps the names "
+            "after set_output(transform='pandas')."
         )
     if not (sp.issparse(X) or isinstance(X, np.ndarray)):
         X = np.array(X, dtype=object)
@@ -94,6 +89,28 @@ def split_column(X, column):
         others = np.delete(np.arange(X.shape[1]), column)
         return X[:, others].tocsr(), labels
     return np.delete(X, column, axis=1), X[:, column]
+
+
+def _split_frame(X, column):
+    columns = list(X.columns)
+    if column not in columns and isinstance(column, Integral):
+        if -len(columns) <= column < len(columns):
+            column = columns[column]
+    if columns.count(column) != 1:
+        hint = ""
+        if column in X.index.names:
+            hint = " The index has that name: use reset_index()."
+        if any(str(name).endswith(f"__{column}") for name in columns):
+            hint = " Give the transformer verbose_feature_names_out=False."
+        count = columns.count(column) or "no"
+        noun = "column" if count == "no" else "columns"
+        raise ValueError(
+            f"X has {count} {noun} {column!r} (task_column). Its columns: {columns}."
+            + hint
+        )
+    if len(columns) == 1:
+        raise ValueError(f"X has no features besides the task_column {column!r}.")
+    return X.drop(columns=[column]), X[column]
 
 
 def group_rows(labels, n_samples):

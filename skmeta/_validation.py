@@ -30,15 +30,23 @@ def unchanged_on_error(estimator):
 
 def check_X(estimator, X, *, reset, ensure_all_finite=True):
     """A C-contiguous float array, or CSR with sorted, unique 32-bit indices."""
-    X = validate_data(
-        estimator,
-        X,
-        reset=reset,
-        accept_sparse="csr",
-        dtype=[np.float64, np.float32],
-        order="C",
-        ensure_all_finite=ensure_all_finite,
-    )
+    try:
+        X = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            order="C",
+            ensure_all_finite=ensure_all_finite,
+        )
+    except ValueError as error:
+        if "could not convert" in str(error):
+            error.add_note(
+                "Every feature must be a number. A column of task labels is not a "
+                "feature: name it as the task_column of a meta-estimator."
+            )
+        raise
     if sp.issparse(X):
         X = _canonical(X)
     return X

@@ -134,6 +134,17 @@ def test_bad_parameter_of_the_inner_learner_is_named(estimator, inner, method):
         learn(clone(estimator).set_params(estimator=inner), method)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "name, kind",
+    [("estimator", OGDRegressor), ("step_size", ARUBA), ("meta_update", LinearDecay)],
+)
+def test_class_instead_of_an_object_is_named(name, kind, method):
+    message = f"Pass an instance of {kind.__name__}, not the class"
+    with pytest.raises(ValueError, match=message):
+        learn(FMRLRegressor(**{name: kind}), method)
+
+
 @pytest.mark.parametrize(
     "estimator, name, value",
     [

@@ -418,6 +418,16 @@ def test_without_stored_tasks_a_returning_one_starts_afresh():
     assert_equal_models(model, stored, SHARED)
 
 
+def test_tasks_are_forgotten_once_they_are_no_longer_stored():
+    X, y, tasks = make("regression")
+    model = FMRLRegressor().fit(X, y, tasks=tasks)
+    stored = FMRLRegressor().fit(X, y, tasks=tasks)
+    model.set_params(store_tasks=False).partial_fit(X, y, tasks=tasks)
+    assert len(model.task_labels_) == 0
+    stored.partial_fit(X, y, tasks=tasks + 100)
+    assert_equal_models(model, stored, SHARED)
+
+
 @on_all_problems
 def test_fit_starts_again_unless_warm(problem):
     X, y, tasks = make(problem)
@@ -749,7 +759,11 @@ def test_classes_are_fixed_by_the_first_call():
     with pytest.raises(ValueError, match="classes=.* is not the same as on last call"):
         model.partial_fit(X, y, classes=[0, 1])
     two = y < 2
-    model.fit(X[two], y[two], tasks=tasks[two])
+    model.set_params(warm_start=True).fit(X[two], y[two], tasks=tasks[two])
+    assert_array_equal(model.classes_, [0, 1, 2])
+    with pytest.raises(ValueError, match=r"y is [345] in row 0.*\[0, 1, 2\] fixed by"):
+        model.fit(X, y + 3, tasks=tasks)
+    model.set_params(warm_start=False).fit(X[two], y[two], tasks=tasks[two])
     assert_array_equal(model.classes_, [0, 1])
 
 
@@ -833,6 +847,17 @@ def test_learning_on_a_copy_does_not_reach_the_original(labels, copied):
     alone = stream_of_two_calls()
     alone.partial_fit(X_other[::-1], y_other[::-1], tasks=others)
     assert_equal_models(model, alone)
+
+
+def test_a_model_in_mapped_files_learns_on(tmp_path):
+    X, y, tasks = make("regression")
+    model = FMRLRegressor().fit(X, y, tasks=tasks)
+    joblib.dump(model, tmp_path / "model")
+    mapped = joblib.load(tmp_path / "model", mmap_mode="r")
+    assert_equal_models(mapped, model)
+    for each in (model, mapped):
+        each.partial_fit(X, y, tasks=tasks + 6)
+    assert_equal_models(mapped, model)
 
 
 @on_all_problems

@@ -411,6 +411,16 @@ def test_foreign_learner_takes_tasks_of_one_class():
     assert adapted.score(X[rows], y[rows]) > model.score(X[rows], y[rows]) - 1e-12
 
 
+def test_foreign_learner_knows_the_names_of_the_features(data):
+    X, y, tasks = data
+    X = pd.DataFrame(X, columns=NUMBERS)
+    model = FMRLRegressor(SGDRegressor(), step_size="fixed").fit(X, y, tasks=tasks)
+    adapted = model.adapt(X, y)
+    assert adapted.feature_names_in_.tolist() == NUMBERS
+    with pytest.raises(ValueError, match="feature names"):
+        adapted.predict(X[NUMBERS[::-1]])
+
+
 def test_a_foreign_average_is_either_used_or_refused_in_words(data):
     X, y, tasks = data
     model = FMRLRegressor(SGDRegressor(average=True, random_state=0), step_size="fixed")

@@ -21,6 +21,7 @@ from skmeta._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from skmeta._tasks import Batch
 from skmeta.fmrl._algorithm import Algorithm
 from skmeta.fmrl._state import HISTORY
+from skmeta.fmrl._task_parameter import TASK_PARAMETERS
 from skmeta.linear_model._learner import OGDLearner
 from skmeta.meta_update import AdaptiveOGD, Constant, FollowTheLeader, LinearDecay
 from skmeta.step_size import ARUBA, Doubling, Fixed
@@ -84,10 +85,9 @@ class Problem:
         """Step size of task t by the learner alone."""
         return self.learner.step(int(np.diff(self.batch.starts)[t]))
 
-    def run_task(self, kernel, t, theta=None):
+    def run_task(self, kernel, t):
         """All that the loop over the samples of task t returns and writes."""
-        theta = (self.phi if theta is None else theta).copy()
-        eta = self.eta(t)
+        theta, eta = self.phi.copy(), self.eta(t)
         losses = np.zeros(len(self.batch.y))
         average, grad_sq = np.empty_like(theta), np.zeros_like(eta)
         with use_kernel(kernel):
@@ -111,12 +111,36 @@ class Problem:
         return result
 
     def continue_from(self, kernel, state, first, batch):
-        state = {name: array for name, array in state.items() if name != "done"}
-        arrays = (*list(state.values())[:3], self.own, self.own_index)
+        """Learn from task `first` on, writing into the arrays of `state`."""
         with use_kernel(kernel):
             return self.algorithm.learn_tasks(
-                batch, first, *arrays, state["history"], state["parameters"]
+                batch,
+                first,
+                len(batch.starts) - 1,
+                state["phi"],
+                state["rule"],
+                state["clock"],
+                self.own,
+                self.own_index,
+                state["history"],
+                state["parameters"],
+                None,
             )
+
+
+def make_learner(loss, update, **changes):
+    """A learner with one step size, a bias and no ball, but for the changes."""
+    options = {
+        "loss": LOSSES[loss](PARAMETER.get(loss, EPSILON)),
+        "update": update,
+        "radius": np.inf,
+        "bias": 1.0,
+        "max_iter": 1,
+        "eta0": np.array([[0.5]]),
+        "divide_by_root": False,
+        "shuffle": False,
+    }
+    return OGDLearner(**options | changes)
 
 
 def use_kernel(module):
@@ -161,13 +185,10 @@ def problems(draw, loss, update):
         draw(st.sampled_from([np.float64, np.float32]), label="dtype"),
         draw(st.sampled_from(["dense", "csr"]), label="container"),
     )
-    y = rng.normal(size=n_samples)
-    if is_margin:
-        y = (
-            np.sign(y)
-            if n_outputs == 1
-            else rng.integers(3, size=n_samples).astype(float)
-        )
+    if not is_margin:
+        y = rng.normal(size=n_samples)
+    else:
+        y = rng.choice([-1.0, 1.0] if n_outputs == 1 else [0.0, 1.0, 2.0], n_samples)
     weighted = draw(st.booleans(), label="weighted")
     max_iter = draw(st.integers(1, 3), label="max_iter")
     order = draw(st.sampled_from([None, "once", "passes"]), label="order")
@@ -180,22 +201,23 @@ def problems(draw, loss, update):
     )
     shape = (n_outputs, n_features + 1)
     each = draw(st.booleans(), label="step per coordinate")
-    learner = OGDLearner(
-        loss=LOSSES[loss](PARAMETER.get(loss, EPSILON)),
-        implicit=update == "implicit",
+    learner = make_learner(
+        loss,
+        update,
         radius=draw(st.sampled_from([np.inf, 0.8]), label="radius"),
         bias=draw(st.sampled_from([1.0, 0.0]), label="bias"),
         max_iter=max_iter,
         eta0=rng.uniform(0.05, 0.5, shape if each else (1, 1)),
         divide_by_root=draw(st.booleans(), label="divide_by_root"),
-        shuffle=False,
     )
     step_size = draw(st.sampled_from(sorted(STEP_SIZES)), label="step_size")
     meta_update = draw(st.sampled_from(sorted(META_UPDATES)), label="meta_update")
     phi_given = draw(st.booleans(), label="phi_given")
     algorithm = Algorithm(
         learner=learner,
-        task_parameter=draw(st.sampled_from(["last", "average"]), label="parameter"),
+        task_parameter=TASK_PARAMETERS[
+            draw(st.sampled_from(["last", "average"]), label="parameter")
+        ],
         step_size=STEP_SIZES[step_size](),
         meta_update=META_UPDATES[meta_update](),
         meta_eta0=META_ETA0,
@@ -257,20 +279,13 @@ def test_compiled_equals_twin_over_tasks(compiled, loss, update, data):
 @pytest.mark.parametrize("scale", [1e-200, 1e-100, 1e-8, 1e8, 1e100, 1e150, 1e200])
 def test_compiled_equals_twin_at_any_scale(compiled, loss, scale):
     rng = np.random.default_rng(0)
-    learner = OGDLearner(
-        loss=LOSSES[loss](PARAMETER.get(loss, EPSILON)),
-        implicit=True,
-        radius=np.inf,
-        bias=0.0,
-        max_iter=1,
-        eta0=np.array([[0.5]]),
-        divide_by_root=False,
-        shuffle=False,
-    )
+    learner = make_learner(loss, "implicit", bias=0.0)
     y = np.array([1.0, -1.0, -1.0])
     starts = np.array([0, 3])
     batch = Batch(scale * rng.normal(size=(3, 2)), y, None, starts, None)
-    algorithm = Algorithm(learner, "last", Fixed(), Constant(), 0.0, False)
+    algorithm = Algorithm(
+        learner, TASK_PARAMETERS["last"], Fixed(), Constant(), 0.0, False
+    )
     problem = Problem(batch, algorithm, (), np.zeros((1, 3)), None, None)
     actual = problem.run_task(compiled, 0)
     desired = problem.run_task(_loops_py, 0)
@@ -347,7 +362,7 @@ def test_all_tasks_equal_naive_loops(kernel, loss, update, data):
         problem.phi.tolist(),
         step_size=REFERENCE_STEP_SIZES.get(step_size, fixed),
         meta_update=REFERENCE_META_UPDATES[meta_update],
-        average=problem.algorithm.needs_average,
+        average=problem.algorithm.task_parameter.needs_average,
         phi_given=problem.algorithm.phi_given,
         starts=starts,
     )
@@ -406,16 +421,7 @@ def test_matrix_without_stored_values(kernel):
 @each_update
 def test_row_of_zeros_teaches_nothing(kernel, loss, update):
     theta, y = np.array([[1.0, -2.0, 3.0]]), np.array([1.0])
-    learner = OGDLearner(
-        loss=LOSSES[loss](PARAMETER.get(loss, EPSILON)),
-        implicit=update == "implicit",
-        radius=np.inf,
-        bias=0.0,
-        max_iter=1,
-        eta0=np.array([[0.5]]),
-        divide_by_root=False,
-        shuffle=False,
-    )
+    learner = make_learner(loss, update, bias=0.0)
     batch = Batch(np.zeros((1, 2)), y, None, np.array([0, 1]), None)
     after, losses, grad_sq = theta.copy(), np.zeros(1), np.zeros((1, 1))
     assert kernel.run_task(
@@ -485,18 +491,14 @@ def make_failing_problem(container, dtype, cause, step_size="isotropic"):
         X[row], y[row] = 1e30, 1e100
         eta, step_size, meta_update = 1e30, "fixed", Constant()
     X = X.astype(dtype)
-    learner = OGDLearner(
-        loss=LOSSES["squared_error"](),
-        implicit=False,
-        radius=np.inf,
-        bias=1.0,
-        max_iter=1,
-        eta0=np.array([[eta]]),
-        divide_by_root=False,
-        shuffle=False,
-    )
+    learner = make_learner("squared_error", "ogd", eta0=np.array([[eta]]))
     algorithm = Algorithm(
-        learner, "last", STEP_SIZES[step_size](), meta_update, 0.0, False
+        learner,
+        TASK_PARAMETERS["last"],
+        STEP_SIZES[step_size](),
+        meta_update,
+        0.0,
+        False,
     )
     X = X if container == "dense" else sp.csr_matrix(X)
     batch = Batch(X, y, None, starts, None)
@@ -551,3 +553,19 @@ def test_single_task_reports_non_finite_numbers(kernel, container, dtype, cause)
     problem = make_failing_problem(container, dtype, cause)
     assert problem.run_task(kernel, BAD)[0] is False
     assert problem.run_task(kernel, BAD + 1)[0] is True
+
+
+@each_update
+@pytest.mark.parametrize("loss", sorted(CLASSIFICATION_LOSSES))
+def test_class_that_is_not_a_number_fails(kernel, loss, update):
+    """With one output per class, no score shows it."""
+    learner = make_learner(loss, update)
+    starts, y = np.array([0, 2, 4]), np.array([0.0, 2.0, 1.0, np.nan])
+    batch = Batch(np.ones((4, 2)), y, None, starts, None)
+    algorithm = Algorithm(
+        learner, TASK_PARAMETERS["last"], Fixed(), Constant(), 0.5, False
+    )
+    problem = Problem(batch, algorithm, (), np.zeros((3, 3)), None, None)
+    assert problem.run_task(kernel, 0)[0] is True
+    assert problem.run_task(kernel, 1)[0] is False
+    assert problem.learn(kernel)["done"] == 1

@@ -326,7 +326,21 @@ def test_labels_are_given_once(method):
         getattr(model, method)(*arguments, tasks=[1, 2, 1])
 
 
-def test_a_column_named_twice_is_refused():
-    frame = pd.DataFrame(ARRAY, columns=["x", "who", "who"])
-    with pytest.raises(ValueError, match="one label per row"):
-        FMRLRegressor(task_column="who").fit(frame, [1.0, 2.0, 3.0])
+@pytest.mark.parametrize(
+    "frame, column, message",
+    [
+        (pd.DataFrame(ARRAY, columns=["x", "who", "who"]), "who", "2 columns 'who'"),
+        (FRAME.set_index("who"), "who", r"no column 'who'.*use reset_index\(\)"),
+        (
+            FRAME.add_prefix("task__"),
+            "who",
+            "no column 'who'.*verbose_feature_names_out=False",
+        ),
+        (FRAME[["who"]], "who", "no features besides the task_column 'who'"),
+        (FRAME, True, "task_column must be a name or an index. Got True"),
+    ],
+    ids=["twice", "in the index", "prefixed", "alone", "bool"],
+)
+def test_advice_on_a_task_column(frame, column, message):
+    with pytest.raises(ValueError, match=message):
+        FMRLRegressor(task_column=column).fit(frame, [1.0, 2.0, 3.0])

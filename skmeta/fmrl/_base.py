@@ -26,7 +26,7 @@ from skmeta._validation import (
 )
 from skmeta.fmrl._algorithm import Algorithm, learn, trace
 from skmeta.fmrl._foreign import ForeignLearner
-from skmeta.fmrl._state import MetaState
+from skmeta.fmrl._state import KnownTasks, MetaState
 from skmeta.fmrl._task_parameter import TASK_PARAMETERS
 from skmeta.linear_model._base import BaseLinear
 from skmeta.linear_model._ogd import diverged_message
@@ -268,6 +268,8 @@ class _BaseFMRL(BaseEstimator):
                     "other. Call fit to start again."
                 )
             state.algorithm = algorithm
+            if not self.store_tasks:
+                state.known = KnownTasks(shape)
             check_offset(state.phi, "What was learned", algorithm.learner.bias)
             return state
         phi = np.zeros(shape)
@@ -283,9 +285,7 @@ class _BaseFMRL(BaseEstimator):
         """The inner learner, its parameters validated."""
         if self.estimator is None:
             return self._default_estimator()
-        if hasattr(self.estimator, "_parameter_constraints"):
-            self.estimator._validate_params()
-        return self.estimator
+        return _validated(self.estimator)
 
     def _make_learner(self, shape):
         inner = self._inner()
@@ -536,6 +536,15 @@ def _resolve(value, named):
     """The object that a name stands for; an object's own parameters validated."""
     if isinstance(value, str):
         return named[value]
+    return clone(_validated(value), safe=False)
+
+
+def _validated(value):
+    """An object given as a parameter, its own parameters validated."""
+    if isinstance(value, type):
+        raise ValueError(
+            f"Pass an instance of {value.__name__}, not the class: {value.__name__}()."
+        )
     if hasattr(value, "_parameter_constraints"):
         value._validate_params()
-    return clone(value, safe=False)
+    return value

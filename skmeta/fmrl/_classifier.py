@@ -47,7 +47,8 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
     ----------
     estimator : estimator, default=None
         The inner learner, trained within a task. None stands for `OGDClassifier()`,
-        whose implicit update is safe for features of any scale. Any linear classifier
+        whose implicit update does not diverge, whatever the scale of the features; it
+        learns well if they are scaled. Any linear classifier
         with `partial_fit` and settable `coef_` and `intercept_` will do, with
         `step_size='fixed'` and `task_parameter='last'`.
     task_parameter : {'last', 'average', 'regularized', 'optimum'}, default='last'

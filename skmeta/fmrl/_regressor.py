@@ -23,7 +23,8 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
     ----------
     estimator : estimator, default=None
         The inner learner, trained within a task. None stands for `OGDRegressor()`,
-        whose implicit update is safe for features of any scale. Any linear regressor
+        whose implicit update does not diverge, whatever the scale of the features; it
+        learns well if they are scaled, and the target is centred. Any linear regressor
         with `partial_fit` and settable `coef_` and `intercept_` will do, with
         `step_size='fixed'` and `task_parameter='last'`.
     task_parameter : {'last', 'average', 'regularized', 'optimum'}, default='last'

@@ -54,7 +54,7 @@ class Rows:
         return self.array.copy()
 
     def __setstate__(self, array):
-        self.__init__(array)
+        self.__init__(np.array(array))  # in memory, where joblib maps a file
 
 
 class KnownTasks:
@@ -88,7 +88,10 @@ class KnownTasks:
 
     def rows(self, names):
         """Row in `parameters` of every named task, -1 where it is unknown."""
-        return np.array([self._index.get(name, -1) for name in names], dtype=np.intp)
+        rows = np.array([self._index.get(name, -1) for name in names], dtype=np.intp)
+        # Another thread may just be storing a label that this value does not hold yet.
+        rows[rows >= len(self)] = -1
+        return rows
 
     def store(self, names, parameters):
         """With the parameters of these tasks, instead of earlier ones."""
