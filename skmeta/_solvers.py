@@ -128,18 +128,33 @@ def optimum(task, center, radius=np.inf):
         return _least_squares(task, center, radius)
     if not (task.loss.has_minimum or np.isfinite(radius)):
         _refuse_separable(task)
-    scale = (task.weight @ task.design**2).mean()
+    scale = task.weight @ task.design**2
     if not task.loss.kinks:
-        return regularized(task, center, NEAREST * scale, radius)
-    # A piecewise linear loss is minimised exactly by a pull that is weak enough.
-    theta, strength = regularized(task, center, scale, radius), scale
-    while strength > NEAREST * scale:
-        strength *= 0.1
-        nearer, theta = theta, regularized(task, center, strength, radius)
-        value = task.value(nearer)
-        if value - task.value(theta) <= 1e-11 * (1.0 + value):
-            return nearer
-    return theta
+        pull = NEAREST * np.where(scale > 0, scale, scale.mean())
+        best = regularized(task, center, np.tile(pull, (len(center), 1)), radius)
+        if task.loss.is_strict:
+            return _nearest(task, best, center, radius)
+        at_most = task.value(best) * (1.0 + 1e-9) + 1e-12
+        for strength in scale.mean() * NEAREST * np.array([1.0, 1e-3, 1e-6]):
+            theta = regularized(task, center, strength, radius)
+            if task.value(theta) <= at_most:
+                return theta
+        return best
+    # A piecewise linear loss is minimised exactly by a pull that is weak enough; the
+    # strongest of those selects the nearest minimiser.
+    strengths = scale.mean() * np.logspace(0, np.log10(NEAREST), 9)
+    found = [regularized(task, center, strength, radius) for strength in strengths]
+    values = np.array([task.value(theta) for theta in found])
+    exact = values - values.min() <= 1e-11 * (1.0 + values.min())
+    return found[int(exact.argmax())]
+
+
+def _nearest(task, theta, center, radius):
+    """Replace what the rows do not see of theta by what it is at the centre."""
+    _, spread, basis = np.linalg.svd(task.design, full_matrices=False)
+    basis = basis[spread > spread[0] * max(task.design.shape) * np.finfo(float).eps]
+    nearest = center + (theta - center) @ basis.T @ basis
+    return nearest if np.linalg.norm(nearest) <= radius else theta
 
 
 def _least_squares(task, center, radius):
@@ -217,16 +232,22 @@ def _newton(loss, b, t, weight, center, pull, theta):
         s = b @ theta - t
         return weight @ loss.value(s) + 0.5 * pull @ (theta - center) ** 2
 
-    current = value(theta)
+    current, last_gain = value(theta), np.inf
     for _ in range(200):
         s = b @ theta - t
         gradient = b.T @ (weight * loss.slope(s)) + pull * (theta - center)
         hessian = (b.T * (weight * loss.curvature(s))) @ b + np.diag(pull)
         step = cho_solve(cho_factor(hessian), gradient)
         gain = gradient @ step
-        if gain <= 1e-28 * (1.0 + abs(current)):
+        if gain <= 1e-26 * (1.0 + abs(current)):
             return theta - step
-        share = 1.0
+        if gain <= 1e-12 * (1.0 + abs(current)) and not gain < last_gain:
+            return theta
+        last_gain, share = gain, 1.0
+        if gain <= 1e-12 * (1.0 + abs(current)):
+            # values no longer tell the steps apart; the steps still shrink
+            theta = theta - step
+            continue
         while value(theta - share * step) > current - 1e-4 * share * gain:
             share *= 0.5
             if share < 1e-12:

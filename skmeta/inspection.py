@@ -341,12 +341,12 @@ class FewShotDisplay:
     n_left_out: int = 0
 
     @property
-    def mean_score(self):
+    def mean_score(self) -> np.ndarray:
         """Mean over the tasks, of shape (n_points,)."""
         return self.scores.mean(axis=0)
 
     @property
-    def standard_error(self):
+    def standard_error(self) -> np.ndarray:
         """Standard error of the mean, of shape (n_points,); NaN for a single task."""
         n_tasks, n_points = self.scores.shape
         if n_tasks == 1:
@@ -406,7 +406,6 @@ class FewShotDisplay:
             If no task is long enough, a task cannot be learned from, or a score is NaN
             or infinite.
         """
-        check_is_fitted(_check_meta(estimator))
         model, X, y, rows = _split_tasks(estimator, X, y, tasks)
         shots = _check_counts(n_shots, "n_shots", 0)
         rows, n_left_out = _long_enough(rows, shots[-1] + 1)
@@ -467,7 +466,6 @@ class FewShotDisplay:
         powers = [0, *2 ** np.arange(int(x[-1]).bit_length())]
         ticks = x if len(x) <= 8 else powers
         ax.set_xticks(ticks, labels=[f"{k}" for k in ticks])
-        ax.set_xticks([], minor=True)
         name = self.score_name[:1].upper() + self.score_name[1:]
         ax.set(xlabel="Number of shots", ylabel=f"{name} (mean ± s.e. over tasks)")
         ax.autoscale(axis="y")
@@ -560,6 +558,7 @@ class TaskSimilarityDisplay:
         V, D = task_similarity(theta)
         mean = theta.mean(axis=0)
         U, spread, directions = np.linalg.svd(theta - mean, full_matrices=False)
+        # signs that do not depend on the solver
         _, directions = svd_flip(U, directions, u_based_decision=False)
         # a single task has no second axis
         plane, share = np.zeros((2, theta.shape[1])), np.zeros(2)
@@ -610,7 +609,6 @@ class TaskSimilarityDisplay:
         ax.set(xlabel="Distance to the mean of the tasks", ylabel="Tasks")
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlim(left=0)
-        ax.set_ylim(bottom=0)
         _place_legend(ax, "upper left")
 
     def _plot_plane(self, ax):

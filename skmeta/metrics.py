@@ -43,11 +43,11 @@ def regret_bound(
     Parameters
     ----------
     comparator : array-like
-        theta.
+        The parameter theta.
     start : array-like of the shape of `comparator`
-        phi, the parameter before the first sample.
+        The parameter phi before the first sample.
     step_size : float or array-like of the shape of `comparator`
-        eta, > 0.
+        The step size eta, > 0.
     grad_sq : float or array-like of the shape of `step_size`
         Sum over the samples of the squared gradients; of their norms for one step size.
 
@@ -92,9 +92,9 @@ def follow_the_leader_identity(
     parameters : array-like of shape (n_tasks, ...)
         Task parameters theta_t, in order.
     weights : array-like of shape (n_tasks,)
-        w_t, > 0.
+        Weights w_t, > 0.
     start : array-like of the shape of one parameter
-        phi_1.
+        The first initialization phi_1.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def single_task_figure(
         G, a bound on the norm of one sample's gradient, > 0. With an observed one in
         its place the result is a figure, not a bound.
     n_samples : float
-        m, samples per task, > 0.
+        Samples per task m, > 0.
 
     Returns
     -------
@@ -216,7 +216,7 @@ def lower_bound_rate(diameter: float, lipschitz: float, n_samples: float) -> flo
     lipschitz : float
         G, > 0.
     n_samples : float
-        m, samples per task, > 0.
+        Samples per task m, > 0.
 
     Returns
     -------
@@ -345,7 +345,7 @@ class RegretReport:
     Made by `regret_report`. All regrets are against each task's own optimum in the
     ball.
 
-    Attributes
+    Parameters
     ----------
     labels : list
         Task labels, in order.
@@ -364,6 +364,16 @@ class RegretReport:
     covered : bool
         Whether (G1) is proved for the estimator's update: not for step sizes by
         parameter in a ball, and not for exponentiated gradient, whose bound is another.
+
+    Examples
+    --------
+    >>> from skmeta import FMRLRegressor
+    >>> from skmeta.datasets import make_task_regression
+    >>> from skmeta.metrics import regret_report
+    >>> X, y, tasks = make_task_regression(random_state=0)
+    >>> report = regret_report(FMRLRegressor(), X, y, tasks)
+    >>> bool((report.regret <= report.bound).all())
+    True
     """
 
     labels: list
@@ -377,52 +387,52 @@ class RegretReport:
     covered: bool
 
     @property
-    def regret(self):
+    def regret(self) -> np.ndarray:
         """Regret of every task."""
         return self.loss - self.optimal_loss
 
     @property
-    def bound(self):
+    def bound(self) -> np.ndarray:
         """Bound (G1) of every task."""
         return self.distance_term + self.gradient_term
 
     @property
-    def task_averaged_regret(self):
+    def task_averaged_regret(self) -> float:
         """TAR, the mean regret."""
         return float(self.regret.mean())
 
     @property
-    def certificate(self):
+    def certificate(self) -> float:
         """(G2): the mean bound, computed from what was observed."""
         return float(self.bound.mean())
 
     @property
-    def V(self):
+    def V(self) -> float:
         """Root mean squared distance of the optima to their mean."""
         return task_similarity(self.optima)[0]
 
     @property
-    def D(self):
+    def D(self) -> float:
         """Largest distance of an optimum to their mean."""
         return task_similarity(self.optima)[1]
 
     @property
-    def single_task_figure(self):
+    def single_task_figure(self) -> float:
         """R G sqrt(m) with the observed G and the mean m; see `single_task_figure`."""
         return self._figure()[0]
 
     @property
-    def R(self):
+    def R(self) -> float:
         """Largest norm of an optimum."""
         return self._figure()[1]
 
     @property
-    def advantage(self):
+    def advantage(self) -> float:
         """R / V: by how much meta-learning can be better than learning alone."""
         return self.R / self.V if self.V > 0 else np.inf
 
     @property
-    def lower_bound_rate(self):
+    def lower_bound_rate(self) -> float:
         """D G sqrt(m); see `lower_bound_rate`."""
         return lower_bound_rate(self.D, self.lipschitz, self.n_samples.mean())
 
@@ -446,7 +456,7 @@ class RegretReport:
     def _figure(self):
         return single_task_figure(self.optima, self.lipschitz, self.n_samples.mean())
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """The tasks as a table.
 
         Returns

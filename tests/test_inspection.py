@@ -635,6 +635,13 @@ def test_a_score_that_is_nan_is_an_error(model, long_tasks):
         )
 
 
+def test_every_row_needs_a_label(regression, model):
+    X, y, tasks = regression
+    for draw in (RegretDisplay.from_sample_sizes, FewShotDisplay.from_estimator):
+        with pytest.raises(ValueError, match="tasks must hold one label per row"):
+            draw(model, X, y, tasks[:-1])
+
+
 def test_task_labels_are_given_once(long_tasks):
     X, y, tasks = long_tasks
     model = FMRLRegressor(task_column=0).fit(np.column_stack([tasks, X]), y)
@@ -673,6 +680,8 @@ def test_similarity_by_hand(kind, long_tasks, classification):
     np.testing.assert_allclose(share, variances[:2] / V**2)
     np.testing.assert_allclose((display.positions**2).mean(axis=0), variances[:2])
     np.testing.assert_allclose(display.positions.mean(axis=0), 0.0, atol=1e-12)
+    loadings = (theta - mean).T @ display.positions
+    assert (loadings[np.abs(loadings).argmax(axis=0), [0, 1]] > 0).all()
     expected = (theta - mean) @ axes[:, :2]
     turn = np.sign((expected * display.positions).sum(axis=0))
     np.testing.assert_allclose(display.positions, expected * turn, atol=1e-10)
@@ -691,15 +700,19 @@ def test_similarity_of_one_feature_keeps_distances():
     assert display.explained_variance_ratio.sum() == pytest.approx(1.0)
 
 
-def test_similarity_does_not_depend_on_the_order_of_tasks():
-    X, y, tasks = make_task_regression(n_tasks=9, random_state=0)
-    model = FMRLRegressor(meta_update="constant", meta_eta0=0.0, step_size="fixed")
-    expected = TaskSimilarityDisplay.from_estimator(model.fit(X, y, tasks=tasks))
-    order = np.concatenate(np.split(np.arange(len(y)), 9)[::-1])
-    model.fit(X[order], y[order], tasks=tasks[order])
-    display = TaskSimilarityDisplay.from_estimator(model)
-    np.testing.assert_allclose(display.positions[::-1], expected.positions, atol=1e-12)
-    np.testing.assert_allclose(display.initialization, expected.initialization)
+def test_a_long_plane_fills_its_room():
+    positions = np.array([[-5.0, 0.0], [5.0, 1.0]])
+    display = TaskSimilarityDisplay(
+        distances=np.linalg.norm(positions, axis=1),
+        V=5.0,
+        D=5.1,
+        positions=positions,
+        initialization=np.zeros(2),
+        explained_variance_ratio=np.array([0.9, 0.1]),
+    )
+    left, right = display.plot().axes_
+    display.figure_.draw_without_rendering()
+    assert right.bbox.height > 0.9 * left.bbox.height
 
 
 def test_similarity_artists_hold_the_numbers(model):

@@ -16,6 +16,7 @@ from theory_reference import (
     distance_to_optimality,
     epigraph,
     minimise,
+    mixed_task,
     objective,
     random_task,
 )
@@ -154,19 +155,10 @@ def test_kinks_are_met_exactly():
 # ---- optimum
 
 
-def mixed_task(rng, loss, n_classes=2):
-    """A task of full rank; every row of features comes with all the classes."""
-    task = random_task(rng, loss, 4 * n_classes, 2, n_classes=n_classes, weighted=True)
-    if task.n_classes:
-        task.X = np.repeat(task.X[:4], n_classes, axis=0)
-        task.y = np.tile(np.arange(n_classes), 4)
-    return task
-
-
 @each_problem
 def test_optimum_of_full_rank(loss, n_classes, global_random_seed):
     rng = np.random.default_rng(global_random_seed)
-    task = mixed_task(rng, loss, n_classes)
+    task = mixed_task(rng, loss, n_classes=n_classes, weighted=True)
     theta = optimum(task, rng.normal(size=task.shape))
     check(task, theta, 0.0, 0.0, None, 1e-6)
 

@@ -3,7 +3,7 @@
 """The loops over samples and over tasks, without the GIL; specified in `_loops_py`."""
 
 from cython cimport floating
-from libc.math cimport exp, fabs, isfinite, log1p, pow, sqrt
+from libc.math cimport exp, fabs, isfinite, log, log1p, pow, sqrt
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -258,21 +258,23 @@ cdef inline void project(double* theta, Py_ssize_t size, double radius) noexcept
 
 # ---- exponentiated gradient: theta is the difference of two positive parts
 
-cdef inline void difference(
-    double* theta, double* parts, Py_ssize_t size, double radius
+cdef void difference(
+    double* theta, const double* logs, Py_ssize_t size, double radius
 ) noexcept nogil:
     cdef Py_ssize_t j
-    cdef double total = 0.0
+    cdef double total = 0.0, largest = logs[0]
     for j in range(2 * size):
-        total += parts[j]
+        if logs[j] > largest:
+            largest = logs[j]
     for j in range(2 * size):
-        parts[j] *= radius / total
+        total += exp(logs[j] - largest)
     for j in range(size):
-        theta[j] = parts[j] - parts[size + j]
+        theta[j] = exp(logs[j] - largest) - exp(logs[size + j] - largest)
+        theta[j] *= radius / total
 
 
 cdef void split(
-    double* theta, double* parts, Py_ssize_t size, double radius
+    double* theta, double* logs, Py_ssize_t size, double radius
 ) noexcept nogil:
     cdef Py_ssize_t j
     cdef double slack = radius
@@ -281,23 +283,19 @@ cdef void split(
     if slack < MIN_SLACK * radius:
         slack = MIN_SLACK * radius
     for j in range(size):
-        parts[j] = positive(theta[j]) + 0.5 * slack / size
-        parts[size + j] = positive(-theta[j]) + 0.5 * slack / size
-    difference(theta, parts, size, radius)
+        logs[j] = log(positive(theta[j]) + 0.5 * slack / size)
+        logs[size + j] = log(positive(-theta[j]) + 0.5 * slack / size)
+    difference(theta, logs, size, radius)
 
 
 cdef void exponentiate(
-    double* theta, double* parts, const double* change, Py_ssize_t size, double radius
+    double* theta, double* logs, const double* change, Py_ssize_t size, double radius
 ) noexcept nogil:
     cdef Py_ssize_t j
-    cdef double largest = 0.0
     for j in range(size):
-        if fabs(change[j]) > largest:
-            largest = fabs(change[j])
-    for j in range(size):
-        parts[j] *= exp(change[j] - largest)
-        parts[size + j] *= exp(-change[j] - largest)
-    difference(theta, parts, size, radius)
+        logs[j] += change[j]
+        logs[size + j] -= change[j]
+    difference(theta, logs, size, radius)
 
 
 cdef bint all_finite(const double* theta, Py_ssize_t size) noexcept nogil:
@@ -311,7 +309,7 @@ cdef bint all_finite(const double* theta, Py_ssize_t size) noexcept nogil:
 # ---- one task
 
 cdef inline Py_ssize_t task_room(const Inner* inner, Py_ssize_t size) noexcept nogil:
-    # Numbers that `learn_task` needs: slopes, what moves, positive and negative parts.
+    # Numbers that `learn_task` needs: slopes, what moves, logarithms of both parts.
     return 2 * inner.n_outputs + (3 * size if inner.update >= FTRL else 0)
 
 
@@ -332,14 +330,14 @@ cdef bint learn_task(
     cdef double* slopes = room
     # What moves by a step: theta, the point whose projection it is, or exponents.
     cdef double* moving = theta
-    cdef double* parts = room + 2 * K + size
+    cdef double* logs = room + 2 * K + size
     cdef bint in_ball = isfinite(inner.radius)
     # The mean iterate is theta_end - sum_i i (theta_{i+1} - theta_i) / n_steps: one
     # update more per sample, on the features of the sample, while nothing is projected.
     cdef bint lazy = average != NULL and not in_ball
     if inner.update == EG:
         moving = room + 2 * K
-        split(theta, parts, size, inner.radius)
+        split(theta, logs, size, inner.radius)
     elif inner.update == FTRL and in_ball:
         moving = room + 2 * K
         memcpy(moving, theta, size * sizeof(double))
@@ -416,7 +414,7 @@ cdef bint learn_task(
                 if lazy:
                     average[k * (d + 1) + d] += n_steps * change
             if inner.update == EG:
-                exponentiate(theta, parts, moving, size, inner.radius)
+                exponentiate(theta, logs, moving, size, inner.radius)
             elif in_ball:
                 if moving != theta:
                     memcpy(theta, moving, size * sizeof(double))

@@ -90,6 +90,8 @@ class _DualAverage(_Projected):
 class _Exponentiated:
     """theta is the difference of two positive vectors that sum to the radius together.
 
+    Their logarithms are kept, in which no step is too long to come back from.
+
     The start shares what its absolute values leave of the radius evenly among all
     entries, at least the share `MIN_SLACK`, without which a zero would stay one for
     ever.
@@ -99,17 +101,17 @@ class _Exponentiated:
         self.theta, self.radius = theta, radius
         slack = max(radius - np.abs(theta).sum(), MIN_SLACK * radius)
         even = 0.5 * slack / theta.size
-        self.parts = np.maximum([theta, -theta], 0.0) + even
+        self.logs = np.log(np.maximum([theta, -theta], 0.0) + even)
         self._publish()
 
     def move(self, step):
-        exponents = np.array([-step, step])
-        self.parts *= np.exp(exponents - exponents.max())
+        self.logs += [-step, step]
         self._publish()
 
     def _publish(self):
-        self.parts *= self.radius / self.parts.sum()
-        self.theta[:] = self.parts[0] - self.parts[1]
+        parts = np.exp(self.logs - self.logs.max())
+        parts *= self.radius / parts.sum()
+        self.theta[:] = parts[0] - parts[1]
 
 
 MIN_SLACK = 1e-6

@@ -351,8 +351,8 @@ class _BaseFMRL(BaseEstimator):
                 f"{problem} With on_bad_task='skip' such a task is left out."
             )
         if self.on_bad_task == "warn":
-            # through _learn, _ingest, the method and its validating wrapper
-            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=6)
+            # through on_bad_task, learn, _learn, _ingest, the method and its wrapper
+            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=8)
 
     def _problem(self, algorithm, batch, t, names, source):
         """Why task t could not be learned from, and what to do."""

@@ -22,6 +22,11 @@ from skmeta._validation import (
     unchanged_on_error,
 )
 
+_BAD_TARGET = (
+    "Input y contains NaN, infinity or a class not in `classes` in row {}. Drop the "
+    "row, or name all classes in the first call."
+)
+
 
 class BaseLinear(BaseEstimator):
     """A linear model whose learner is made by `_make_learner` and run by `_learn`."""
@@ -52,11 +57,7 @@ class BaseLinear(BaseEstimator):
             y = self._check_targets(X, y, classes, reset)
             bad = np.flatnonzero(np.isnan(y) | np.isinf(y))
             if bad.size:
-                raise ValueError(
-                    "Input y contains NaN, infinity or a class not in `classes` in "
-                    f"row {bad[0]}. Drop the row, or name all classes in the first "
-                    "call."
-                )
+                raise ValueError(_BAD_TARGET.format(bad[0]))
             weight, counts = check_weights(sample_weight, X)
             shape = (self._n_outputs(), X.shape[1] + 1)
             if not reset:
@@ -181,6 +182,8 @@ class LinearClassifier:
 
     def _check_targets(self, X, y, classes, reset):
         y, missing = check_class_labels(self, X, y)
+        if missing.any():
+            raise ValueError(_BAD_TARGET.format(missing.argmax()))
         if classes is None:
             self.classes_ = find_classes(y, missing)
         check_several_classes(self.classes_)

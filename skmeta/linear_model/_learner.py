@@ -12,7 +12,7 @@ from skmeta._losses import Loss
 
 @dataclass(frozen=True, eq=False)
 class OGDLearner:
-    """Online gradient descent, or its implicit form, on one loss.
+    """One step per sample on one loss.
 
     Attributes
     ----------
