@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from theory_reference import (
+    PARAMETERS,
     Aruba,
     Doubling,
     Fixed,
@@ -376,10 +377,10 @@ def test_bad_start_is_named(kind, init):
 
 @on_all_problems
 @pytest.mark.parametrize("rule", STEP_SIZES)
-@pytest.mark.parametrize("average", [False, True], ids=["last", "average"])
+@pytest.mark.parametrize("task_parameter", PARAMETERS)
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 def test_meta_learning_equals_solving_before_every_sample(
-    problem, rule, average, weighted, global_random_seed
+    problem, rule, task_parameter, weighted, global_random_seed
 ):
     """Prequential losses, sums of squared gradients, ends and initialization."""
     loss, n_classes = PROBLEMS[problem]
@@ -391,9 +392,7 @@ def test_meta_learning_equals_solving_before_every_sample(
     X, y, labels = stack(tasks)
     weight = np.concatenate([task.weights for task in tasks]) if weighted else None
     ours, theirs = STEP_SIZES[rule]
-    model = meta_for(
-        tasks[0], 2.0, step_size=ours, task_parameter="average" if average else "last"
-    )
+    model = meta_for(tasks[0], 2.0, step_size=ours, task_parameter=task_parameter)
     model.fit(X, y, tasks=labels, sample_weight=weight)
     expected = learn(
         tasks,
@@ -401,7 +400,7 @@ def test_meta_learning_equals_solving_before_every_sample(
         pickle.loads(pickle.dumps(theirs)),
         shares("ftl", None),
         update="full_loss",
-        parameter=lambda task, run, start, eta: run.average if average else run.last,
+        parameter=PARAMETERS[task_parameter],
     )
     close = {"rtol": 1e-8, "atol": 1e-9}
     history = model.history_

@@ -401,6 +401,13 @@ def last_iterate(task, run, start, eta):
     return run.last
 
 
+def average_iterate(task, run, start, eta):
+    return run.average
+
+
+PARAMETERS = {"last": last_iterate, "average": average_iterate}
+
+
 def learn(
     tasks,
     phi,

@@ -174,7 +174,10 @@ def trace(state, batch, names, meta_batch_size):
             m = int(history["n_samples"][t])
             eta = algorithm.step(state, m)
             task = task_loss(batch, t, learner, len(state.phi))
-            best = optimum(task, state.phi, learner.radius)
+            try:
+                best = optimum(task, state.phi, learner.radius)
+            except ValueError as error:
+                raise ValueError(f"Task {names[t]!r}: {error}") from error
             yield Record(
                 label=names[t],
                 n_samples=m,

@@ -1,0 +1,10 @@
+"""Pictures of what was learned and of what is guaranteed.
+
+A display holds numbers, and `plot` draws them; matplotlib is imported there.
+"""
+
+from skmeta.inspection._few_shot import FewShotDisplay
+from skmeta.inspection._regret import RegretDisplay
+from skmeta.inspection._task_similarity import TaskSimilarityDisplay
+
+__all__ = ["FewShotDisplay", "RegretDisplay", "TaskSimilarityDisplay"]

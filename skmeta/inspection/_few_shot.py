@@ -1,0 +1,219 @@
+"""Scores against the number of shots, drawn."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring
+
+from skmeta.inspection._shared import (
+    check_counts,
+    fresh_colors,
+    long_enough,
+    marker,
+    new_axes,
+    place_legend,
+    split_tasks,
+    take,
+)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FewShotDisplay:
+    """Score on unseen tasks against the number of shots, the rows adapted to.
+
+    All numbers of shots are scored on the same rows of a task, those after the largest
+    number.
+
+    Parameters
+    ----------
+    n_shots : ndarray of shape (n_points,)
+        Numbers of shots, ascending.
+    scores : ndarray of shape (n_tasks, n_points)
+        Score of every task.
+    baselines : dict of str to ndarray of shape (n_tasks,), default=None
+        Scores of estimators that do not adapt, by name.
+    score_name : str, default="score"
+        What the scores are.
+    label : str, default=None
+        What the legend calls the estimator.
+    n_left_out : int, default=0
+        Number of tasks left out because they are too short.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it was drawn.
+    line_, band_ : matplotlib Line2D and PolyCollection
+        The mean scores, and one standard error on both sides.
+    baseline_lines_ : dict of str to matplotlib Line2D
+        The mean scores of the baselines.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from skmeta import FMRLRegressor
+    >>> from skmeta.datasets import make_task_regression
+    >>> from skmeta.inspection import FewShotDisplay
+    >>> X, y, tasks = make_task_regression(n_tasks=60, n_samples=20, random_state=0)
+    >>> seen = tasks < 40
+    >>> model = FMRLRegressor().fit(X[seen], y[seen], tasks=tasks[seen])
+    >>> display = FewShotDisplay.from_estimator(
+    ...     model, X[~seen], y[~seen], tasks[~seen],
+    ...     scoring="neg_mean_squared_error", ax=Figure().subplots(),
+    ... )
+    >>> display.scores.shape
+    (20, 5)
+    >>> bool(display.mean_score[-1] > display.mean_score[0])
+    True
+    """
+
+    n_shots: np.ndarray
+    scores: np.ndarray
+    baselines: Mapping[str, np.ndarray] | None = None
+    score_name: str = "score"
+    label: str | None = None
+    n_left_out: int = 0
+
+    @property
+    def mean_score(self) -> np.ndarray:
+        """Mean over the tasks, of shape (n_points,)."""
+        return self.scores.mean(axis=0)
+
+    @property
+    def standard_error(self) -> np.ndarray:
+        """Standard error of the mean, of shape (n_points,); NaN for a single task."""
+        n_tasks, n_points = self.scores.shape
+        if n_tasks == 1:
+            return np.full(n_points, np.nan)
+        return self.scores.std(axis=0, ddof=1) / np.sqrt(n_tasks)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        tasks: ArrayLike | None = None,
+        *,
+        n_shots: Iterable[int] = (0, 1, 2, 4, 8),
+        scoring: str | Callable | None = None,
+        baselines: Mapping[str, Any] | None = None,
+        label: str | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Adapt to the first rows of every task, score on its last rows, and draw.
+
+        Parameters
+        ----------
+        estimator : FMRLClassifier or FMRLRegressor
+            The fitted meta-estimator; it is left untouched.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features of tasks that the estimator has not learned from.
+        y : array-like of shape (n_samples,)
+            Targets.
+        tasks : array-like of shape (n_samples,), default=None
+            Task labels; None if the estimator has a `task_column`. Every task starts
+            from the shared initialization, whether its label is known or not.
+        n_shots : iterable of int, default=(0, 1, 2, 4, 8)
+            Numbers of shots, >= 0; 0 is the shared initialization itself. Tasks without
+            a row after the largest number are left out, and counted in `n_left_out`.
+        scoring : str or callable, default=None
+            A name such as 'neg_mean_squared_error' or 'accuracy', or a function of
+            (estimator, X, y). None: the accuracy or R^2 of `score`. R^2 is relative to
+            the spread of the few rows scored in a task, and needs two of them.
+        baselines : dict of str to fitted estimator, default=None
+            Estimators that do not adapt, by name, scored on the same rows; they are
+            given the features only.
+        label : str, default=None
+            What the legend calls the estimator. None: the name of its class.
+        ax : matplotlib Axes, default=None
+            Axes to draw on, which may hold other displays. None: those of a new figure.
+
+        Returns
+        -------
+        display : FewShotDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If no task is long enough, a task cannot be learned from, or a score is NaN
+            or infinite.
+        """
+        model, X, y, rows = split_tasks(estimator, X, y, tasks)
+        shots = check_counts(n_shots, "n_shots", 0)
+        rows, n_left_out = long_enough(rows, shots[-1] + 1)
+        scorer, baselines = check_scoring(model, scoring=scoring), dict(baselines or {})
+        scores = np.empty((len(rows), len(shots) + len(baselines)))
+        for i, task in enumerate(rows):
+            query = take(X, task[shots[-1] :]), y[task[shots[-1] :]]
+            adapted = (
+                model.adapt(take(X, task[:k]), y[task[:k]]) if k else model
+                for k in shots
+            )
+            scores[i] = [scorer(one, *query) for one in (*adapted, *baselines.values())]
+        if not np.isfinite(scores).all():
+            raise ValueError(
+                "The scores of some tasks are NaN or infinite on the rows after the "
+                f"first {shots[-1]}: choose another scoring, or fewer shots."
+            )
+        display = cls(
+            n_shots=shots,
+            scores=scores[:, : len(shots)],
+            baselines=dict(zip(baselines, scores[:, len(shots) :].T, strict=True)),
+            score_name=_score_name(scoring, model),
+            label=type(estimator).__name__ if label is None else label,
+            n_left_out=n_left_out,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax: Any = None, *, label: str | None = None) -> Self:
+        """Draw the mean scores, with a band of one standard error.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on, which may hold other displays. None: those of a new figure.
+        label : str, default=None
+            What the legend calls the estimator. None: `label` of the display.
+
+        Returns
+        -------
+        self : FewShotDisplay
+            The display.
+        """
+        ax = self.ax_ = new_axes(self) if ax is None else ax
+        self.figure_ = ax.figure
+        # 0, 1, 2, 4, 8, ... at equal distances
+        ax.set_xscale("symlog", base=2, linthresh=1, linscale=0.5)
+        x, mean, error = self.n_shots, self.mean_score, self.standard_error
+        baselines = self.baselines or {}
+        color, *others = fresh_colors(ax, 1 + len(baselines))
+        style = {"color": color, "label": self.label if label is None else label}
+        (self.line_,) = ax.plot(x, mean, linewidth=2, marker=marker(x), **style)
+        band = {"color": color, "alpha": 0.2, "linewidth": 0}
+        self.band_ = ax.fill_between(x, mean - error, mean + error, **band)
+        self.baseline_lines_ = {
+            name: ax.axhline(scores.mean(), color=color, linestyle="--", label=name)
+            for (name, scores), color in zip(baselines.items(), others, strict=True)
+        }
+        powers = [0, *2 ** np.arange(int(x[-1]).bit_length())]
+        ticks = x if len(x) <= 8 else powers
+        ax.set_xticks(ticks, labels=[f"{k}" for k in ticks])
+        name = self.score_name[:1].upper() + self.score_name[1:]
+        ax.set(xlabel="Number of shots", ylabel=f"{name} (mean ± s.e. over tasks)")
+        ax.autoscale(axis="y")
+        place_legend(ax, "lower right")
+        return self
+
+
+def _score_name(scoring, model):
+    if scoring is None:
+        return "accuracy" if is_classifier(model) else "R$^2$"
+    if isinstance(scoring, str):
+        return scoring.replace("_", " ")
+    return getattr(scoring, "__name__", "score")
