@@ -2,13 +2,12 @@
 Pictures of what was learned, and of what is guaranteed
 =======================================================
 
-Three displays and a report, on tasks of two informative features out of five: how regret
-falls as tasks come in, what a new task gains from its first rows, and how the tasks lie
-around the shared initialization.
+Three displays and a report, on tasks of two informative features out of five: how
+regret falls as tasks come in, what a new task gains from its first rows, and how the
+tasks lie around the shared initialization.
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
 
 from skmeta import FMRLRegressor
 from skmeta.datasets import make_task_regression
@@ -54,9 +53,7 @@ plt.show()
 # %%
 # Tasks around the shared initialization
 # --------------------------------------
-# Only two weights and the intercept differ between the tasks; one step size per
-# parameter finds out which.
+# Only two weights and the intercept differ between the tasks.
 
 TaskSimilarityDisplay.from_estimator(model)
 plt.show()
-print("step sizes:", np.round(model.step_size_, 2))

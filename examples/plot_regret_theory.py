@@ -8,8 +8,7 @@ tasks:
 
 - it is at most the certificate, the mean of the bounds of the tasks, always;
 - with the right step size it is about V G sqrt(m) for tasks of m rows whose optima lie
-V
-  apart, with gradients of at most G: less for similar tasks, more for long ones;
+  V apart, with gradients of at most G: less for similar tasks, more for long ones;
 - it costs little not to know V;
 - it approaches that of a learner that knows the best initialization beforehand.
 
