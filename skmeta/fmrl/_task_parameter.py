@@ -63,11 +63,16 @@ class Regularized(_Solved):
 class Optimum(_Solved):
     """argmin L_t(theta) in the ball, the one nearest to the shared initialization.
 
-    All but the dependence on the initialization is computed ahead of the sequential
-    part, in parallel over the tasks.
+    For a strictly convex loss all but the dependence on the initialization is computed
+    ahead of the sequential part, in parallel over the tasks.
     """
 
+    def __call__(self, batch, t, learner, start, eta, last, average):
+        return optimum(task_loss(batch, t, learner, len(start)), start, learner.radius)
+
     def prepared(self, batch, learner, phi, n_jobs):
+        if not learner.loss.is_strict:
+            return self
         numbers = np.arange(len(batch.starts) - 1)
         n_chunks = min(effective_n_jobs(n_jobs), len(numbers))
         found = Parallel(n_jobs=n_chunks)(
@@ -99,7 +104,7 @@ class PreparedOptimum(_Solved):
             return theta
         moved = start - theta
         nearest = start - (moved @ basis.T) @ basis
-        if learner.loss.is_strict and np.linalg.norm(nearest) < learner.radius:
+        if np.linalg.norm(nearest) < learner.radius:
             return nearest
         return optimum(task_loss(batch, t, learner, len(start)), start, learner.radius)
 
