@@ -146,16 +146,18 @@ class LogLoss(Loss):
         return expit(s) * expit(-s)
 
     def proximal_slope(self, s, q, weight):
-        """Newton's method on t = s + q weight sigma(-t), kept in a bracket."""
+        """Newton's method on h(t) = t - s - q weight sigma(-t), which is increasing.
+
+        h is convex below zero and concave above, so that the method converges from
+        zero, or from where the bracket [s, s + q weight] of the root is nearest to it.
+        For long steps a lower bound of the root shortens the way.
+        """
         s, c = np.broadcast_arrays(np.asarray(s, dtype=float), q * weight)
-        low, high = s.copy(), s + c
-        t = s + c * expit(-s) / (1.0 + 0.25 * c)
+        below = np.log(2.0 * (np.log1p(c) + np.abs(s) + 1.0))
+        t = np.maximum(np.clip(0.0, s, s + c), np.log(np.maximum(c, 1e-300)) - below)
         for _ in range(100):
             sigma = expit(-t)
-            excess = t - s - c * sigma
-            low, high = np.where(excess < 0, t, low), np.where(excess < 0, high, t)
-            step = t - excess / (1.0 + c * sigma * (1.0 - sigma))
-            step = np.where((step < low) | (step > high), 0.5 * (low + high), step)
+            step = t - (t - s - c * sigma) / (1.0 + c * sigma * (1.0 - sigma))
             done = np.abs(step - t) <= 1e-15 * (1.0 + np.abs(t))
             t = step
             if done.all():

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+import reference
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import brentq
@@ -117,6 +118,7 @@ def test_tangents_lie_below_the_loss(loss, kink, s, t):
     log_q=st.floats(-6.0, 6.0),
     weight=st.floats(0.01, 100.0),
 )
+@example(s=-19.0, log_q=0.0, weight=23.0)  # where Newton's method may run in circles
 def test_proximal_slope_leads_to_the_minimum(loss, s, log_q, weight):
     """t = s - q v is where (t - s)**2 / (2 q) + weight f(t) stops to fall."""
     q = 10.0**log_q
@@ -166,6 +168,20 @@ def test_arrays_are_treated_entry_by_entry(loss):
     ]:
         assert array.shape == s.shape
         assert_allclose(array, np.array(entries, dtype=float), rtol=1e-14)
+
+
+@pytest.mark.parametrize("size", [0.0, 0.5, 5.0, 18.0, 19.0, 44.0, 100.0, 1e3, 1e6])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_proximal_slope_of_the_log_loss_converges(sign, size):
+    """The equation v = -weight sigma(q v - s) is solved, however long the step."""
+    s = sign * size
+    _, slope = reference.make_loss("log_loss")
+    factors = np.concatenate([[1e-12, 1e30, 1e100, 1e300], np.geomspace(1e-3, 1e9, 61)])
+    for q in np.concatenate([factors, size * np.linspace(0.5, 2.0, 31) + 1e-3]):
+        for weight in (1.0, 0.3):
+            v = CLASSIFICATION_LOSSES["log_loss"]().proximal_slope(s, q, weight)
+            expected = reference.proximal_slope(slope, 1.0, s, q, weight)
+            assert_allclose(v, expected, rtol=1e-8, atol=1e-300, err_msg=f"q={q}")
 
 
 @pytest.mark.parametrize("s", [-1e300, -800.0, 800.0, 1e300])

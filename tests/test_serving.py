@@ -88,3 +88,15 @@ def test_class_in_place_of_an_instance_is_named(params, data):
     message = rf"instance of {value.__name__}.*{value.__name__}\(\)"
     with pytest.raises(ValueError, match=message):
         FMRLRegressor(**params).fit(X, y, tasks=tasks)
+
+
+def test_weights_set_by_hand_are_learned_on_from(data):
+    X, y, _ = data
+    start = np.arange(5.0)
+    for average in (False, True):
+        by_hand = OGDRegressor(average=average)
+        by_hand.coef_, by_hand.intercept_ = start, np.array([2.0])
+        by_hand.partial_fit(X, y)
+        given = OGDRegressor(average=average).fit(X, y, None, start, [2.0])
+        assert_array_equal(by_hand.coef_, given.coef_)
+        assert by_hand.t_ == given.t_ == len(y)

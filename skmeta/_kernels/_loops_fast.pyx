@@ -142,20 +142,15 @@ cdef inline double loss_slope(int code, double p, double s) noexcept nogil:
 
 
 cdef inline double log_loss_proximal_slope(double s, double c) noexcept nogil:
-    # Newton's method on t = s + c sigma(-t), kept in a bracket.
-    cdef double low = s, high = s + c, sigma, excess, step
-    cdef double t = s + c * sigmoid(-s) / (1.0 + 0.25 * c)
+    # Newton's method, from where it converges; see `LogLoss.proximal_slope`.
+    cdef double sigma, step, t = clip(0.0, s, s + c)
+    cdef double start = log(c / (2.0 * (log1p(c) + fabs(s) + 1.0)))
     cdef int _n
+    if start > t:
+        t = start
     for _n in range(100):
         sigma = sigmoid(-t)
-        excess = t - s - c * sigma
-        if excess < 0:
-            low = t
-        else:
-            high = t
-        step = t - excess / (1.0 + c * sigma * (1.0 - sigma))
-        if step < low or step > high:
-            step = 0.5 * (low + high)
+        step = t - (t - s - c * sigma) / (1.0 + c * sigma * (1.0 - sigma))
         if fabs(step - t) <= 1e-15 * (1.0 + fabs(t)):
             return -sigmoid(-step)
         t = step

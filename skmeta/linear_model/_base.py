@@ -62,11 +62,12 @@ class BaseLinear(BaseEstimator):
             shape = (self._n_outputs(), X.shape[1] + 1)
             if not reset:
                 self._validate_params()
-            if reset or not hasattr(self, "coef_"):
-                theta = pack_parameter(*(start or (None, None)), shape)
+            if reset:
                 self.t_ = 0
-            else:
+            if start is None and hasattr(self, "coef_"):
                 theta = self._current(shape)
+            else:
+                theta = pack_parameter(*(start or (None, None)), shape)
             check_offset(theta, "The start", self.fit_intercept)
             learner = self._make_learner(shape, max_iter)
             self._learn(X, y, weight, counts, learner, theta)

@@ -277,7 +277,7 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         ValueError
             If the input is invalid; nothing is changed then.
         """
-        reset = not hasattr(self, "coef_")
+        reset = not hasattr(self, "t_")
         return self._ingest(X, y, sample_weight, reset=reset)
 
     def _solve(self, task, theta, strength):
@@ -415,7 +415,7 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
         ValueError
             If the input is invalid or holds an unknown class; nothing is changed then.
         """
-        reset = not hasattr(self, "classes_")
+        reset = not hasattr(self, "t_")
         with unchanged_on_error(self):
             _check_partial_fit_first_call(self, classes)
             return self._ingest(X, y, sample_weight, self.classes_, reset=reset)

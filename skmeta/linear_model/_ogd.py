@@ -62,7 +62,7 @@ class BaseOGD(BaseLinear):
         )
 
     def _current(self, shape):
-        if self.average:
+        if self.average and self.t_:
             return self._theta.copy()
         return super()._current(shape)
 
@@ -326,7 +326,7 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
             If the input is invalid or the parameters leave the finite numbers; nothing
             is changed then.
         """
-        reset = not hasattr(self, "coef_")
+        reset = not hasattr(self, "t_")
         return self._ingest(X, y, sample_weight, reset=reset, max_iter=1)
 
     def _make_loss(self):
@@ -525,7 +525,7 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
             If the input is invalid, holds an unknown class, or the parameters leave the
             finite numbers; nothing is changed then.
         """
-        reset = not hasattr(self, "classes_")
+        reset = not hasattr(self, "t_")
         with unchanged_on_error(self):
             _check_partial_fit_first_call(self, classes)
             return self._ingest(
