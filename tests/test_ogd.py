@@ -1197,7 +1197,7 @@ def test_nothing_learned_is_ever_non_finite(data, update, scale):
         try:
             model.fit(scale * data.X, data.y)
         except ValueError as error:
-            assert "reached NaN or infinite" in str(error)  # noqa: PT017
+            assert "reached NaN or infinite" in str(error)
             assert set(vars(model)) == set(model.get_params())
         else:
             assert np.isfinite(theta_of(model)).all()
