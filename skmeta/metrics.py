@@ -284,7 +284,7 @@ def risk_bound(mean_losses: ArrayLike, delta: float, loss_bound: float) -> float
     losses = np.asarray(mean_losses, dtype=float)
     if not 0 < delta < 1:
         raise ValueError(f"delta must be a probability in (0, 1). Got {delta}.")
-    if losses.size == 0 or losses.min() < 0 or losses.max() > loss_bound:
+    if not (losses.size and losses.min() >= 0 and losses.max() <= loss_bound):
         raise ValueError(
             f"mean_losses must hold values in [0, loss_bound={loss_bound}], or the "
             "bound does not hold: clip the losses, or raise loss_bound."
@@ -469,7 +469,9 @@ class RegretReport:
         names = "n_samples", "loss", "optimal_loss", "regret", "bound"
         names += "distance_term", "gradient_term"
         columns = {name: getattr(self, name) for name in names}
-        return pd.DataFrame(columns, index=pd.Index(self.labels, name="task"))
+        return pd.DataFrame(
+            columns, index=pd.Index(self.labels, name="task", tupleize_cols=False)
+        )
 
     def _rows(self):
         holds = self.task_averaged_regret <= self.certificate
