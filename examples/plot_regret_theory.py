@@ -168,6 +168,8 @@ for ax, (values, label, rate) in zip(axes, panels, strict=True):
     ax.loglog(x, certificate, "s-", label="certificate")
     ax.loglog(x, regret, "o-", label="task-averaged regret")
     ax.loglog(x, rate(x), ":", color="0.5", label="V G sqrt(m)")
+    ax.set_xticks(x, [f"{value:g}" for value in x])
+    ax.minorticks_off()
     ax.set(xlabel=label)
     ax.spines[["top", "right"]].set_visible(False)
 axes[0].set_ylabel("per task")

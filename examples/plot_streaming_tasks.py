@@ -69,5 +69,5 @@ for name, model in {"every task from zero": alone, "shared start": shared}.items
 ax.axhline(0.5 * 0.1**2, color="0.6", linestyle=":", label="noise")
 ax.set(xlabel="tasks seen", ylabel="mean prequential loss of a task", yscale="log")
 ax.spines[["top", "right"]].set_visible(False)
-ax.legend(frameon=False)
+ax.legend(frameon=False, loc="center right")
 plt.show()
