@@ -16,7 +16,6 @@ from scipy.stats import binom
 from sklearn.base import clone
 from sklearn.linear_model import SGDRegressor
 from theory_reference import (
-    CLASSIFICATION_LOSSES,
     LOSSES,
     PIECEWISE_LINEAR,
     mixed_task,
@@ -755,7 +754,3 @@ def test_learners_of_full_losses_are_reported(global_random_seed):
     history = model.fit(X, y, tasks=labels).history_
     assert_allclose(report.loss, history["loss"] * history["n_samples"], rtol=1e-12)
     check_certificate(report)
-
-
-def test_losses_of_both_kinds_are_certified():
-    assert set(CLASSIFICATION_LOSSES) < set(LOSSES)

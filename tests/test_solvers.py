@@ -30,7 +30,6 @@ SIZES = {"full-rank": (6, 2), "rank-deficient": (3, 4)}
 
 each_loss = pytest.mark.parametrize("loss", LOSSES)
 each_size = pytest.mark.parametrize("size", SIZES)
-balls = pytest.mark.parametrize("radius", [None, 0.5], ids=["free", "ball"])
 
 
 def on_problems(losses):
@@ -88,17 +87,20 @@ def check(task, theta, center, strength, radius, precision):
 
 @each_problem
 @each_size
-@balls
 @pytest.mark.parametrize("each", [False, True], ids=["one-strength", "by-parameter"])
-def test_regularized(loss, n_classes, size, radius, each, global_random_seed):
+def test_regularized(loss, n_classes, size, each, global_random_seed):
+    """Of all parameters, and in a ball that does not hold that one."""
     rng = np.random.default_rng(global_random_seed)
     m, d = SIZES[size]
     task = random_task(rng, loss, m, d, n_classes=n_classes, weighted=True)
     center = rng.normal(size=task.shape)
     strength = 10.0 ** rng.uniform(-1, 1, task.shape) if each else 0.7
+    theta = regularized(task, center, strength)
+    check(task, theta, center, strength, None, 1e-8)
+    radius = 0.6 * np.linalg.norm(theta)
     theta = regularized(task, center, strength, radius)
     check(task, theta, center, strength, radius, 1e-8)
-    assert radius is None or np.linalg.norm(theta) > 0.99 * radius  # it matters
+    assert_allclose(np.linalg.norm(theta), radius, rtol=1e-9)
 
 
 @each_loss
@@ -176,22 +178,30 @@ def test_optimum_of_less_rank(loss, n_classes, global_random_seed):
     assert_allclose(theta @ unseen, center @ unseen, atol=1e-6)
 
 
+def radius_that_binds(task):
+    """Of a ball that holds no optimum: a pull to zero makes no parameter longer."""
+    return 0.6 * np.linalg.norm(regularized(task, np.zeros(task.shape), 0.1))
+
+
 @on_problems(SMOOTH)
 @each_size
 def test_optimum_in_the_ball(loss, n_classes, size, global_random_seed):
     rng = np.random.default_rng(global_random_seed)
     task = random_task(rng, loss, *SIZES[size], n_classes=n_classes, weighted=True)
-    theta = optimum(task, rng.normal(size=task.shape), 0.3)
-    check(task, theta, 0.0, 0.0, 0.3, 1e-6)
-    assert_allclose(np.linalg.norm(theta), 0.3, rtol=1e-6)
+    radius = radius_that_binds(task)
+    theta = optimum(task, rng.normal(size=task.shape), radius)
+    check(task, theta, 0.0, 0.0, radius, 1e-6)
+    assert_allclose(np.linalg.norm(theta), radius, rtol=1e-9)
 
 
 @pytest.mark.parametrize("loss", PIECEWISE_LINEAR)
 def test_optimum_of_a_loss_with_kinks_in_the_ball(loss, global_random_seed):
     rng = np.random.default_rng(global_random_seed)
     task = random_task(rng, loss, 3, 1)
-    theta = optimum(task, rng.normal(size=task.shape), 0.3)
-    check(task, theta, 0.0, 0.0, 0.3, 1e-5)
+    radius = radius_that_binds(task)
+    theta = optimum(task, rng.normal(size=task.shape), radius)
+    check(task, theta, 0.0, 0.0, radius, 1e-5)
+    assert_allclose(np.linalg.norm(theta), radius, rtol=1e-9)
 
 
 @each_loss
