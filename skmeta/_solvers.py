@@ -131,7 +131,13 @@ def optimum(task, center, radius=np.inf):
     scale = task.weight @ task.design**2
     if not task.loss.kinks:
         pull = NEAREST * np.where(scale > 0, scale, scale.mean())
-        best = regularized(task, center, np.tile(pull, (len(center), 1)), radius)
+        pull = np.tile(pull, (len(center), 1))
+        best = regularized(task, center, pull, radius)
+        for _ in range(20):  # proximal steps, until they stand still
+            before, best = best, regularized(task, best, pull, radius)
+            value = task.value(best)
+            if task.value(before) - value <= 1e-13 * (1.0 + value):
+                break
         if task.loss.is_strict:
             return _nearest(task, best, center, radius)
         at_most = task.value(best) * (1.0 + 1e-9) + 1e-12
