@@ -6,9 +6,7 @@ A rename upstream is a one-line repair here.
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
-    Hidden,
     Interval,
-    Options,
     StrOptions,
     validate_params,
 )
@@ -17,9 +15,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 __all__ = [
     "HasMethods",
-    "Hidden",
     "Interval",
-    "Options",
     "StrOptions",
     "_check_partial_fit_first_call",
     "_check_sample_weight",

@@ -54,7 +54,7 @@ class BaseLinear(BaseEstimator):
         """Validate, then `_learn`. `start`: (coef_init, intercept_init) of a fit."""
         with unchanged_on_error(self):
             X = check_X(self, X, reset=reset)
-            y = self._check_targets(X, y, classes, reset)
+            y = self._check_targets(X, y, classes)
             bad = np.flatnonzero(np.isnan(y) | np.isinf(y))
             if bad.size:
                 raise ValueError(_BAD_TARGET.format(bad[0]))
@@ -109,7 +109,7 @@ class LinearRegressor:
         """
         return self._scores(X)[:, 0]
 
-    def _check_targets(self, X, y, classes, reset):
+    def _check_targets(self, X, y, classes):
         return check_numeric_y(self, X, y)
 
     def _n_outputs(self):
@@ -181,7 +181,7 @@ class LinearClassifier:
         """
         return class_probabilities(self.loss, self._scores(X))
 
-    def _check_targets(self, X, y, classes, reset):
+    def _check_targets(self, X, y, classes):
         y, missing = check_class_labels(self, X, y)
         if missing.any():
             raise ValueError(_BAD_TARGET.format(missing.argmax()))
