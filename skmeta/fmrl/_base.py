@@ -205,12 +205,25 @@ class _BaseFMRL(BaseEstimator):
         n_tasks = len(batch.starts) - 1
         parameters = np.empty((n_tasks, *state.phi.shape)) if kept else None
         own = self._own(state, names) if n_passes is None else None
+        problems = []
+
+        def on_bad_task(t, algorithm):
+            problems.append(self._problem(algorithm, batch, t, names, source))
+            self._handle_bad_task(problems[-1])
+
         for n_pass in range(n_passes or 1):
-            failed = self._learn(state, batch, own, parameters, names, source)
+            failed = learn(
+                state,
+                self._shuffled(state, batch),
+                own,
+                parameters,
+                self.meta_batch_size,
+                self.n_jobs,
+                on_bad_task,
+            )
             if n_passes and len(failed) == n_tasks:
                 raise ValueError(
-                    f"None of the {n_tasks} tasks can be learned from. "
-                    + self._problem(state.algorithm, batch, 0, names, source)
+                    f"None of the {n_tasks} tasks can be learned from. {problems[0]}"
                 )
             if self.verbose:
                 self._report(state, n_pass, n_passes or 1, n_tasks - len(failed))
@@ -371,31 +384,14 @@ class _BaseFMRL(BaseEstimator):
             return None
         return state.known.parameters, state.known.rows(names)
 
-    def _learn(self, state, batch, own, parameters, names, source):
-        """One pass over the tasks of a call: moves `state`; the tasks left out."""
-
-        def on_bad_task(t, algorithm):
-            self._handle_bad_task(self._problem(algorithm, batch, t, names, source))
-
-        return learn(
-            state,
-            self._shuffled(state, batch),
-            own,
-            parameters,
-            self.meta_batch_size,
-            self.n_jobs,
-            on_bad_task,
-        )
-
     def _handle_bad_task(self, problem):
         if self.on_bad_task == "raise":
             raise ValueError(
                 f"{problem} With on_bad_task='skip' such a task is left out."
             )
         if self.on_bad_task == "warn":
-            # through on_bad_task, leave_out, learn, _learn, _learned_from, _ingest and
-            # the method
-            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=9)
+            # through on_bad_task, leave_out, learn, _learned_from, _ingest, the method
+            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=8)
 
     def _problem(self, algorithm, batch, t, names, source):
         """Why task t could not be learned from, and what to do."""
