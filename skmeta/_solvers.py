@@ -200,10 +200,10 @@ def minimize(task, center, pull, start):
 def _minimize_row(task, k, center, pull, theta):
     b, t = task.row(k)
     if not task.loss.kinks:
-        return _newton(task.loss, b, t, task.weight, center, pull, theta)
+        return newton(task.loss, b, t, task.weight, center, pull, theta)
     for width in SMOOTHING:
         loss = _Smoothed(task.loss, width * max(1.0, np.abs(t).max()))
-        theta = _newton(loss, b, t, task.weight, center, pull, theta)
+        theta = newton(loss, b, t, task.weight, center, pull, theta)
     return _sharpen(loss, b, t, task.weight, center, pull, theta)
 
 
@@ -231,8 +231,11 @@ def _sharpen(loss, b, t, weight, center, pull, theta):
     return sharp if value(sharp) <= value(theta) else theta
 
 
-def _newton(loss, b, t, weight, center, pull, theta):
-    """Newton's method with halved steps on a strongly convex function."""
+def newton(loss, b, t, weight, center, pull, theta):
+    """Newton's method with halved steps, from `theta`, on a strongly convex function.
+
+    It is the sum of weight_i f(b_i @ theta - t_i) and pull_j (theta_j - center_j)**2 / 2.
+    """
 
     def value(theta):
         s = b @ theta - t

@@ -16,6 +16,7 @@ from skmeta._kernels import _loops_py
 from skmeta._solvers import optimum
 from skmeta.fmrl._state import HISTORY
 from skmeta.fmrl._task_parameter import task_loss
+from skmeta.meta_update import FollowTheLeader
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,36 @@ class Algorithm:
         t, weight_sum = clock
         is_first = t == n_new and not self.phi_given
         return self.meta_update.step(t, weight, weight_sum, self.meta_eta0, is_first)
+
+    @property
+    def learns_prior(self):
+        """Whether the step size learns from the rows of finished tasks."""
+        return hasattr(self.step_size, "observe_tasks")
+
+    def learn_prior(self, batch, numbers, phi, rule, clock, parameters):
+        """Move `rule` and `phi` after the tasks of these numbers, which had one prior.
+
+        Returns False, and changes nothing, if that ends in non-finite numbers. What
+        stands in `parameters` for the first tasks of all, which no prior was known for,
+        is replaced by what they are under the prior found.
+        """
+        tasks = [task_loss(batch, t, self.learner, len(phi)) for t in numbers]
+        learned = rule.copy()
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            way, found = self.step_size.observe_tasks(
+                learned, tasks, phi, parameters, clock[0]
+            )
+        if len(numbers) < clock[0]:
+            found = parameters
+        if not isinstance(self.meta_update, FollowTheLeader):
+            weights = np.sqrt([len(task.weight) for task in tasks])
+            way = np.average(found - phi, axis=0, weights=weights)
+            way *= self.meta_step(clock, weights.sum(), len(tasks))
+        if not (np.isfinite(learned).all() and np.isfinite(way).all()):
+            return False
+        phi += way
+        rule[:], parameters[:] = learned, found
+        return True
 
     def step(self, state, n_samples):
         """Step size of a new task, as the loops propose it."""
@@ -123,13 +154,7 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
             for t in (t for chunk in failed for t in chunk):
                 on_bad_task(t, algorithm)
             learned = first + np.flatnonzero(done[first:last])
-            _move(
-                algorithm,
-                state,
-                history[learned],
-                parameters[learned],
-                grad_sq[learned],
-            )
+            _move(algorithm, state, batch, learned, history, parameters, grad_sq)
     return done, history
 
 
@@ -190,18 +215,30 @@ def trace(state, batch, names, meta_batch_size):
                 covered=learner.update != "eg"
                 and (eta.size == 1 or not np.isfinite(learner.radius)),
             )
-        arrays = history[first:last], parameters[first:last], grad_sq[first:last]
-        _move(algorithm, state, *arrays)
+        learned = np.arange(first, last)
+        _move(algorithm, state, batch, learned, history, parameters, grad_sq)
 
 
-def _move(algorithm, state, history, parameters, grad_sq):
+def _move(algorithm, state, batch, learned, history, parameters, grad_sq):
     """After a meta-batch: move towards the weighted mean of its parameters."""
-    if not len(history):
+    if not len(learned):
         return
-    weights = np.sqrt(history["n_samples"])
-    moves = parameters - state.phi
-    for moved, squares, weight in zip(moves, grad_sq, weights, strict=True):
+    weights = np.sqrt(history["n_samples"][learned])
+    if algorithm.learns_prior:
+        state.clock += (len(learned), weights.sum())
+        found = parameters[learned]
+        moving = state.phi, state.rule, state.clock, found
+        if not algorithm.learn_prior(batch, learned, *moving):
+            raise ValueError(
+                f"The meta-batch of {len(learned)} tasks that begins with row "
+                f"{batch.rows(learned[0])[0]} of the call leads to non-finite numbers: "
+                "scale the features and the target."
+            )
+        parameters[learned] = found
+        return
+    moves = parameters[learned] - state.phi
+    for moved, squares, weight in zip(moves, grad_sq[learned], weights, strict=True):
         state.clock += (1.0, weight)
         algorithm.step_size.observe(state.rule, moved, squares, state.clock[0])
-    share = algorithm.meta_step(state.clock, weights.sum(), len(history))
+    share = algorithm.meta_step(state.clock, weights.sum(), len(learned))
     state.phi += share * np.average(moves, axis=0, weights=weights)

@@ -14,6 +14,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta import _kernels
+from skmeta._prior import diagonal
 from skmeta._sklearn import HasMethods, Interval, StrOptions
 from skmeta._tasks import Batch, check_labels, group_rows, row_numbers, split_column
 from skmeta._validation import (
@@ -71,6 +72,7 @@ class _BaseFMRL(BaseEstimator):
         "step_size": [
             StrOptions(set(STEP_SIZES)),
             HasMethods(["start", "propose", "observe"]),
+            HasMethods(["start", "propose", "observe_tasks"]),
         ],
         "task_column": [str, Integral, None],
         "init": [StrOptions({"zero"}), "array-like"],
@@ -304,6 +306,14 @@ class _BaseFMRL(BaseEstimator):
     def _check_parts(self, algorithm, rule, shape):
         """Refuse parts that do not go together."""
         update = algorithm.learner.update
+        if algorithm.learns_prior and update != "full_loss":
+            name = type(self._inner()).__name__
+            raise ValueError(
+                f"step_size={self.step_size!r} needs an inner learner that solves the "
+                f"regularised problem exactly, which {name} does not: use "
+                "estimator=BiasedRidge() or BiasedLogisticRegression(), or "
+                "step_size='per_coordinate'."
+            )
         if update == "eg" and algorithm.step_size.propose(rule, 1, _ONE).size > 1:
             raise ValueError(
                 "update='eg' needs a single step size: it does not go together with "
@@ -518,7 +528,7 @@ class _BaseFMRL(BaseEstimator):
     def step_size_(self, state):
         """Step size of a next task as long as the last one."""
         n_samples = state.history.array["n_samples"][-1] if len(state.history) else 1
-        eta = state.algorithm.step(state, n_samples)
+        eta = diagonal(state.algorithm.step(state, n_samples))
         return float(eta[0, 0]) if eta.size == 1 else eta
 
     @_learned

@@ -1,6 +1,6 @@
 """BiasedRidge and BiasedLogisticRegression: regularised towards a given parameter."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -10,10 +10,11 @@ from scipy.linalg import cholesky, solve_triangular
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 
 from skmeta._losses import LogLoss, Loss, SquaredError
+from skmeta._prior import covariances
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
-from skmeta._solvers import TaskLoss, minimize
+from skmeta._solvers import TaskLoss, newton
 from skmeta._tasks import Batch
-from skmeta._validation import check_positive, unchanged_on_error
+from skmeta._validation import check_positive, check_start, unchanged_on_error
 from skmeta.linear_model._base import BaseLinear, LinearClassifier, LinearRegressor
 
 BLOCK = 64
@@ -24,7 +25,8 @@ class FullLossLearner:
     """Follow the regularised leader on the full losses of a task.
 
     The iterate before sample i minimises the loss of the samples before it plus
-    ||theta - start||**2 / (2 eta). One pass; no ball.
+    ||theta - start||**2 / (2 eta), or (theta - start)' inv(eta) (theta - start) / 2 for
+    matrices eta, of which a parameter with a row of zeros stays. One pass; no ball.
     """
 
     code: ClassVar[None] = None
@@ -46,12 +48,10 @@ class FullLossLearner:
 
     def adapt(self, estimator, theta, eta, rows, *, average, attributes):
         """A clone of `estimator` trained on checked rows from `theta` on."""
-        adapted = clone(estimator).set_params(
-            alpha=float(1.0 / eta[0, 0]) if eta.size == 1 else 1.0 / eta
-        )
+        adapted = clone(estimator).set_params(alpha=_strength(eta))
         vars(adapted).update(attributes, t_=0)
         X, y, weight, counts = rows
-        adapted._learn(*rows, adapted._make_learner(theta.shape), theta)
+        adapted._learn(*rows, replace(self, eta0=eta), theta)
         if counts is not None:
             X, y = X[counts], y[counts]
         batch = Batch(X, y, weight, np.array([0, len(y)]), None)
@@ -68,30 +68,90 @@ class FullLossLearner:
         task = TaskLoss.of(self.loss, X, y, weight, len(theta), self.bias)
         if not (np.isfinite(task.design).all() and np.isfinite(y).all()):
             return False
-        iterates, theta[:] = self._iterates(task, theta, 1.0 / eta)
+        iterates, theta[:] = self._iterates(task, theta, eta)
         s = task.loss.argument(
             task.targets, np.einsum("mp,mkp->mk", task.design, iterates)
         )
         losses[rows] = task.weight * task.loss.value(s).sum(axis=1)
         slope = task.weight[:, np.newaxis] * task.loss.slope(s)
-        squares = (slope**2).T @ task.design**2
+        if eta.ndim == 3:
+            squares = np.einsum("mk,mp,mq->kpq", slope**2, *[task.design] * 2)
+        else:
+            squares = (slope**2).T @ task.design**2
         grad_sq += squares if grad_sq.shape[1] > 1 else squares.sum()
         if average is not None:
             average[:] = iterates.mean(axis=0)
         return bool(np.isfinite(theta).all() and np.isfinite(squares).all())
 
-    def _iterates(self, task, start, strength):
+    def _iterates(self, task, start, eta):
         """The iterates before every sample (m, n_outputs, p), and the last one."""
+        eta = covariances(eta, start.shape)
         if isinstance(task.loss, SquaredError):
-            covariance = np.diag(1.0 / np.broadcast_to(strength, start.shape)[0])
-            iterates, last = recursive_ridge(task, start[0], covariance)
+            iterates, last = recursive_ridge(task, start[0], eta[0].copy())
             return iterates[:, np.newaxis], last[np.newaxis]
         iterates = np.empty((len(task.weight) + 1, *start.shape))
-        iterates[0] = start
-        pull = np.broadcast_to(strength, start.shape)
-        for i in range(len(task.weight)):
-            iterates[i + 1] = minimize(task.head(i + 1), start, pull, iterates[i])
+        for k, root in enumerate(_roots(eta)):
+            moved = np.zeros(len(root))
+            iterates[0, k] = start[k]
+            for i in range(len(task.weight)):
+                moved = _leader(task.head(i + 1), k, start[k], root, moved)
+                iterates[i + 1, k] = start[k] + root @ moved
         return iterates[:-1], iterates[-1]
+
+
+def _leader(task, k, center, root, guess):
+    """argmin of row k's loss at center + root @ z, plus ||z||**2 / 2, over z."""
+    b, t = task.row(k)
+    ones = np.ones(len(root))
+    return newton(task.loss, b @ root, t - b @ center, task.weight, 0.0, ones, guess)
+
+
+def _roots(matrices):
+    """R with R R' = S for every positive semidefinite matrix S, well scaled or not."""
+    roots = np.empty_like(matrices)
+    for root, S in zip(roots, matrices, strict=True):
+        scale = np.sqrt(np.diag(S))
+        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        values, vectors = np.linalg.eigh(S * inverse * inverse[:, np.newaxis])
+        root[:] = scale[:, np.newaxis] * vectors * np.sqrt(np.maximum(values, 0.0))
+    return roots
+
+
+IMMOVABLE = 1e10  # strength of a parameter that a matrix step size does not move
+
+
+def _strength(eta):
+    """alpha of a step size."""
+    if eta.size == 1:
+        return float(1.0 / eta[0, 0])
+    if eta.ndim == 2:
+        return 1.0 / eta
+    alpha = np.empty_like(eta)
+    for inverse, S in zip(alpha, eta, strict=True):
+        fixed = np.diag(S) == 0
+        scale = np.where(fixed, IMMOVABLE**-0.5, np.sqrt(np.diag(S)))
+        outer = scale * scale[:, np.newaxis]
+        inverse[:] = np.linalg.inv(S / outer + np.diag(fixed)) / outer
+        inverse += inverse.T.copy()
+        inverse *= 0.5
+    return alpha if len(alpha) > 1 else alpha[0]
+
+
+def _check_alpha(alpha, owner, shape):
+    """The step size of a strength given by the user: one number, array or matrix."""
+    if np.ndim(alpha) < 2 or np.shape(alpha)[-2:] in (shape, (1, 1)):
+        return 1.0 / check_positive(alpha, "alpha", owner, shape)
+    alpha = check_start(alpha, "alpha", (*shape, shape[1]))
+    symmetric = np.allclose(alpha, alpha.transpose(0, 2, 1), rtol=1e-8, atol=0.0)
+    scale = np.sqrt(np.abs(np.diagonal(alpha, axis1=1, axis2=2)))[:, np.newaxis]
+    scale = np.where(scale > 0, scale, 1.0)
+    scale = scale * scale.transpose(0, 2, 1)
+    if not symmetric or np.linalg.eigvalsh(alpha / scale).min() <= 0:
+        raise ValueError(
+            f"The 'alpha' parameter of {owner} must be symmetric and positive definite "
+            "where it is a matrix."
+        )
+    return np.linalg.inv(alpha / scale) / scale
 
 
 def recursive_ridge(task, theta, covariance):
@@ -142,15 +202,14 @@ class _BaseBiased(BaseLinear):
         self.fit_intercept = fit_intercept
 
     def _make_learner(self, shape, max_iter=None):
-        alpha = check_positive(self.alpha, "alpha", type(self).__name__, shape)
-        return FullLossLearner(self._loss, float(self.fit_intercept), 1.0 / alpha)
+        eta0 = _check_alpha(self.alpha, type(self).__name__, shape)
+        return FullLossLearner(self._loss, float(self.fit_intercept), eta0)
 
     def _learn(self, X, y, weight, counts, learner, theta):
         if counts is not None:
             X, y = X[counts], y[counts]
         task = TaskLoss.of(self._loss, X, y, weight, len(theta), learner.bias)
-        strength = np.broadcast_to(1.0 / learner.eta0, theta.shape)
-        theta = self._solve(task, theta, strength)
+        theta = self._solve(task, theta, covariances(learner.eta0, theta.shape))
         self.t_ += len(y)
         self.coef_, self.intercept_ = self._shape_coef(theta)
 
@@ -280,8 +339,8 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         reset = not hasattr(self, "t_")
         return self._ingest(X, y, sample_weight, reset=reset)
 
-    def _solve(self, task, theta, strength):
-        covariance = self._covariance.copy() if self.t_ else np.diag(1.0 / strength[0])
+    def _solve(self, task, theta, eta):
+        covariance = self._covariance.copy() if self.t_ else eta[0].copy()
         _, last = recursive_ridge(task, theta[0], covariance)
         self._covariance = covariance
         return last[np.newaxis]
@@ -420,8 +479,11 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
             _check_partial_fit_first_call(self, classes)
             return self._ingest(X, y, sample_weight, self.classes_, reset=reset)
 
-    def _solve(self, task, theta, strength):
-        center = self._center if self.t_ else theta
+    def _solve(self, task, theta, eta):
+        self._center = self._center if self.t_ else theta.copy()
         self._problem = self._problem.joined(task) if self.t_ else task
-        self._center = center
-        return minimize(self._problem, center, strength, theta)
+        theta = self._center.copy()
+        for k, root in enumerate(_roots(eta)):
+            zero = np.zeros(len(root))
+            theta[k] += root @ _leader(self._problem, k, theta[k], root, zero)
+        return theta
