@@ -15,7 +15,7 @@ from skmeta._solvers import TaskLoss, newton
 
 START = 0.5  # prior variance and noise before any task, for a target of variance one
 FLOOR = 1e-4  # of both
-RIDGE = 1e-2  # information on the mean before any task
+RIDGE = 1.0  # information on the mean before any task: as much as one row has
 MAX_ENTRIES = 2**25  # of one matrix per output
 NOT_VARIED = 1e-9  # spread of a feature over its mean up to which it is rounding error
 
@@ -60,10 +60,10 @@ class Prior:
     # ---- units
 
     def units(self):
-        """(spread of every feature and 1 for the intercept, spread of the target)."""
+        """Spread of every feature, 1 for the intercept; and spread of the target."""
         spread = np.sqrt(self.squares / self.n_rows)
         spread[spread <= NOT_VARIED * np.abs(self.mean)] = 0.0
-        target_unit, spread[-1] = spread[-1] or 1.0, 1.0
+        target_unit, spread[-1] = float(spread[-1]) or 1.0, 1.0
         return spread, target_unit
 
     def to_raw(self, spread, origin=0.0):
@@ -73,7 +73,7 @@ class Prior:
         """
         inverse = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
         matrix = np.diag(inverse)
-        matrix[-1, :-1] = -((self.mean - origin) * inverse)[:-1]
+        matrix[-1, :-1] = ((origin - self.mean) * inverse)[:-1]
         return matrix
 
     def raw_covariance(self):
@@ -118,29 +118,27 @@ class Prior:
             center[:, -1] = self.mean[-1]
         spread, target_unit = self.units()
         to_raw = self.to_raw(spread)
-        root = np.linalg.cholesky(self.covariance)
+        start = self._parameter_in_units(center, spread, target_unit)
         found = [
             self._posterior(
-                self._in_units(task, to_raw, target_unit),
-                self._parameter_in_units(center, spread, target_unit),
-                root,
+                self._in_units(task, to_raw.diagonal(), target_unit),
+                start,
                 self._parameter_in_units(guess, spread, target_unit),
             )
             for task, guess in zip(tasks, guesses, strict=True)
         ]
-        gradient = 0.0
         from_origin = np.diag(spread)
         from_origin[-1, :-1] = (self.mean - self.origin)[:-1]
         shares = _shares(len(spread))
         for task, posterior, rate in zip(tasks, found, rates, strict=True):
-            gradient = gradient + posterior.gradient
             self.information += from_origin.T @ posterior.information @ from_origin
             self._learn_covariance(posterior, rate, FLOOR * shares, full)
             if not task.loss.is_margin:
                 self._learn_noise(posterior.noise, task.weight.sum(), rate)
         to_units = self.to_raw(spread, self.origin)
         information = to_units.T @ self.information @ to_units
-        information += np.diag(RIDGE / shares)
+        _diagonals(information)[:] += RIDGE / shares
+        gradient = sum(posterior.gradient for posterior in found)
         steps = np.linalg.solve(information, gradient[..., np.newaxis])[..., 0]
         to_raw *= target_unit
         moved = np.array([posterior.moved for posterior in found])
@@ -170,9 +168,10 @@ class Prior:
         self.squares += moved**2 * (n_new * (1.0 - n_new / self.n_rows[0]))
         self.mean += moved * (n_new / self.n_rows[0])
 
-    def _in_units(self, task, to_raw, target_unit):
-        design, targets = task.design * np.diag(to_raw), task.targets
-        design[:, :-1] = (task.design[:, :-1] - self.mean[:-1]) * np.diag(to_raw)[:-1]
+    def _in_units(self, task, inverse, target_unit):
+        design, targets = task.design.copy(), task.targets
+        design[:, :-1] -= self.mean[:-1]
+        design *= inverse
         if not task.loss.is_margin:
             targets = (targets - self.mean[-1]) / target_unit
         return TaskLoss(task.loss, design, targets, task.weight)
@@ -182,25 +181,23 @@ class Prior:
         inside[:, -1] += theta[:, :-1] @ self.mean[:-1] - self.mean[-1]
         return inside / target_unit
 
-    def _posterior(self, task, center, root, guess):
-        """The Gaussian posterior of a task; for the log loss, Laplace's approximation.
-
-        Everything in units.
-        """
+    def _posterior(self, task, center, guess):
+        """The Gaussian posterior of a task; for the log loss, Laplace's approximation."""
         rows = [
-            _posterior_row(task, k, center[k], root[k], self.noise[k], guess[k])
-            for k in range(len(center))
+            _posterior_row(task, k, center[k], S, self.noise[k], guess[k])
+            for k, S in enumerate(self.covariance)
         ]
         return Posterior(*map(np.array, zip(*rows, strict=True)))
 
     def _learn_covariance(self, posterior, rate, floor, full):
         moved = posterior.moved
         found = posterior.covariance + moved[:, :, np.newaxis] * moved[:, np.newaxis]
-        if not full:
-            found *= np.eye(found.shape[-1])
-        self.covariance += rate * (found - self.covariance)
-        for S in self.covariance:
-            np.fill_diagonal(S, np.maximum(np.diag(S), floor))
+        variances = _diagonals(self.covariance)
+        if full:
+            self.covariance += rate * (found - self.covariance)
+        else:
+            variances += rate * (_diagonals(found) - variances)
+        np.maximum(variances, floor, out=variances)
 
     def _learn_noise(self, found, n_rows, rate):
         """The ratio of running means of squares and rows, as tasks differ in length."""
@@ -232,25 +229,40 @@ class Posterior(NamedTuple):
     noise: np.ndarray
 
 
-def _posterior_row(task, k, center, root, noise, guess):
+def _posterior_row(task, k, center, S, noise, guess):
     loss, weight = task.loss, task.weight / noise
     b, t = task.row(k)
     t = t - b @ center
-    inside = np.zeros(len(root))
-    if not isinstance(loss, SquaredError):
-        guess = np.linalg.solve(root, guess - center)
-        inside = newton(loss, b @ root, t, weight, inside, np.ones(len(root)), guess)
-    s = b @ (root @ inside) - t
-    A = (b.T * (weight * loss.curvature(s))) @ b
-    inverse = np.linalg.inv(np.eye(len(root)) + root.T @ A @ root)
-    C = root @ inverse @ root.T
-    moved = root @ inside
     if isinstance(loss, SquaredError):
-        moved = -C @ (b.T @ (weight * s))
+        A = (b.T * weight) @ b
+        C = _posterior_covariance(S, A)
+        moved = C @ (b.T @ (weight * t))
         s = b @ moved - t
-    gradient = -b.T @ (weight * loss.slope(s))
+        slope = weight * s
+    else:
+        root = np.linalg.cholesky(S)
+        zero, one = np.zeros_like(center), np.ones_like(center)
+        guess = np.linalg.solve(root, guess - center)
+        moved = root @ newton(loss, b @ root, t, weight, zero, one, guess)
+        s = b @ moved - t
+        A = (b.T * (weight * loss.curvature(s))) @ b
+        C = _posterior_covariance(S, A)
+        slope = weight * loss.slope(s)
     squares = (task.weight @ s**2 + noise * (A * C).sum()) / task.weight.sum()
-    return moved, C, gradient, A - A @ C @ A, squares
+    return moved, C, -(slope @ b), A - A @ C @ A, squares
+
+
+def _posterior_covariance(S, A):
+    """inv(inv(S) + A), for an S that may be near to singular."""
+    system = S @ A
+    _diagonals(system)[:] += 1.0
+    C = np.linalg.solve(system, S)
+    return 0.5 * (C + C.T)
+
+
+def _diagonals(matrices):
+    """A view of the diagonal of every matrix."""
+    return np.einsum("...ii->...i", matrices)
 
 
 def _shares(p):
@@ -274,4 +286,4 @@ def diagonal(matrices):
     """One entry per parameter; (1, 1) for what all parameters share."""
     if matrices.ndim < 3:
         return matrices
-    return np.diagonal(matrices, axis1=1, axis2=2).copy()
+    return _diagonals(matrices).copy()

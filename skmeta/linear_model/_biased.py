@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.lapack import dpotrf, dtrtrs
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 
 from skmeta._losses import LogLoss, Loss, SquaredError
@@ -177,10 +177,13 @@ def recursive_ridge(task, theta, covariance):
         rows = slice(first, first + BLOCK)
         X, y = task.design[rows], task.targets[rows, 0]
         XC = X @ covariance
-        root = cholesky(XC @ X.T + np.diag(1.0 / task.weight[rows]), lower=True)
-        gain = solve_triangular(root, XC, lower=True)
-        innovation = solve_triangular(root, y - X @ theta, lower=True)
-        moves = gain * innovation[:, np.newaxis]
+        spread = XC @ X.T
+        np.einsum("ii->i", spread)[:] += 1.0 / task.weight[rows]
+        root, _ = dpotrf(spread, lower=True)
+        right = np.column_stack([XC, y - X @ theta])
+        solved, _ = dtrtrs(root, right, lower=True)
+        gain = solved[:, :-1]
+        moves = gain * solved[:, -1:]
         path = theta + np.cumsum(moves, axis=0)
         iterates[rows] = path - moves
         theta = path[-1]
