@@ -9,6 +9,7 @@ leaves the target as it is and has noise 1.
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from skmeta._losses import SquaredError
 from skmeta._solvers import TaskLoss, newton
@@ -287,3 +288,11 @@ def diagonal(matrices):
     if matrices.ndim < 3:
         return matrices
     return _diagonals(matrices).copy()
+
+
+def predictive_std(X, covariance, noise, bias):
+    """Standard deviation of a target: noise * (1 + x' covariance x), rooted."""
+    X = X.toarray() if sp.issparse(X) else X
+    design = np.column_stack([X, np.full(len(X), float(bias))])
+    explained = np.maximum(((design @ covariance) * design).sum(axis=1), 0.0)
+    return np.sqrt(noise * (1.0 + explained))

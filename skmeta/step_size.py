@@ -314,8 +314,9 @@ class EmpiricalBayes(_StepSize):
         return Prior(state).learn(tasks, phi, parameters, rates, full=full)
 
     def noise(self, state):
-        """Variance of the noise, in units of the target."""
-        return float(Prior(state).raw_noise()[0])
+        """Variance of the noise, in units of the target; None before the first task."""
+        prior = Prior(state)
+        return float(prior.raw_noise()[0]) if prior.n_rows else None
 
 
 STEP_SIZES = {

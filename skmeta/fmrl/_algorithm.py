@@ -82,6 +82,15 @@ class Algorithm:
         eta0 = self.learner.step(n_samples)
         return self.step_size.propose(state.rule, n_samples, eta0)
 
+    def noise(self, state):
+        """Variance of the noise, if it has been learned, or None."""
+        return self.step_size.noise(state.rule) if self.learns_noise else None
+
+    @property
+    def learns_noise(self):
+        """Whether the step size comes with the variance of the noise."""
+        return hasattr(self.step_size, "noise")
+
     def learn_tasks(self, batch, first, last, *arrays):
         """The loop over tasks; see `skmeta._kernels._loops_py.learn_tasks`."""
         parts = self.learner, self.task_parameter, self.step_size, self.meta_update

@@ -481,8 +481,12 @@ class _BaseFMRL(BaseEstimator):
             source = Source(np.ravel(np.asarray(y)), None)
             raise ValueError(self._problem(state.algorithm, whole, 0, None, source))
         n_samples = len(targets) if weight is None else len(weight)
+        inner = self._inner()
+        noise = state.algorithm.noise(state)
+        if noise is not None and "noise" in inner.get_params(deep=False):
+            inner = clone(inner).set_params(noise=noise)
         return state.algorithm.learner.adapt(
-            self._inner(),
+            inner,
             state.phi.copy(),
             state.algorithm.step(state, n_samples),
             (X, targets, weight, counts),

@@ -10,11 +10,16 @@ from scipy.linalg.lapack import dpotrf, dtrtrs
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 
 from skmeta._losses import LogLoss, Loss, SquaredError
-from skmeta._prior import covariances
+from skmeta._prior import covariances, predictive_std
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
 from skmeta._solvers import TaskLoss, newton
 from skmeta._tasks import Batch
-from skmeta._validation import check_positive, check_start, unchanged_on_error
+from skmeta._validation import (
+    check_positive,
+    check_start,
+    check_X,
+    unchanged_on_error,
+)
 from skmeta.linear_model._base import BaseLinear, LinearClassifier, LinearRegressor
 
 BLOCK = 64
@@ -225,11 +230,17 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
 
     Parameters
     ----------
-    alpha : float or array-like of shape (n_features + 1,), default=1.0
+    alpha : float or array-like of shape (n_features + 1,) or \
+            (n_features + 1, n_features + 1), default=1.0
         Strength of the regularisation, > 0; an array gives one to every parameter, the
-        intercept's last.
+        intercept's last. A symmetric, positive definite matrix A stands for the
+        regularisation (theta - init)' A (theta - init) / 2.
     fit_intercept : bool, default=True
         Whether there is an intercept. It is regularised like a weight.
+    noise : float, default=None
+        Variance of the targets about the line, > 0. If it is known, `predict` gives
+        standard deviations: for parameters of prior covariance noise times the inverse
+        of A.
 
     Attributes
     ----------
@@ -275,7 +286,21 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
     array([4.])
     """
 
+    _parameter_constraints: ClassVar[dict] = {
+        **_BaseBiased._parameter_constraints,
+        "noise": [Interval(Real, 0, None, closed="neither"), None],
+    }
     _loss = SquaredError()
+
+    def __init__(
+        self,
+        alpha: float | ArrayLike = 1.0,
+        *,
+        fit_intercept: bool = True,
+        noise: float | None = None,
+    ):
+        super().__init__(alpha, fit_intercept=fit_intercept)
+        self.noise = noise
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -342,6 +367,42 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         reset = not hasattr(self, "t_")
         return self._ingest(X, y, sample_weight, reset=reset)
 
+    def predict(
+        self, X: Any, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Predictions.
+        std : ndarray of shape (n_samples,)
+            Only with `return_std`: standard deviations of the targets, of the noise and
+            the uncertainty of the parameters together.
+
+        Raises
+        ------
+        ValueError
+            If standard deviations are asked for and `noise` is None.
+        """
+        y = super().predict(X)
+        if not return_std:
+            return y
+        if self.noise is None:
+            raise ValueError(
+                "return_std=True needs the variance of the noise: give BiasedRidge the "
+                "parameter noise."
+            )
+        X = check_X(self, X, reset=False)
+        return y, predictive_std(X, self._covariance, self.noise, self.fit_intercept)
+
     def _solve(self, task, theta, eta):
         covariance = self._covariance.copy() if self.t_ else eta[0].copy()
         _, last = recursive_ridge(task, theta[0], covariance)
@@ -358,9 +419,11 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
 
     Parameters
     ----------
-    alpha : float or array-like of shape (n_outputs, n_features + 1), default=1.0
+    alpha : float or array-like of shape (n_outputs, n_features + 1) or \
+            (n_outputs, n_features + 1, n_features + 1), default=1.0
         Strength of the regularisation, > 0, 1 / C in scikit-learn's terms; an array
-        gives one to every parameter, the intercept's last.
+        gives one to every parameter, the intercept's last. Symmetric, positive definite
+        matrices A stand for the regularisation (theta - init)' A (theta - init) / 2.
     fit_intercept : bool, default=True
         Whether there is an intercept. It is regularised like a weight.
 
