@@ -546,10 +546,12 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
             return self._ingest(X, y, sample_weight, self.classes_, reset=reset)
 
     def _solve(self, task, theta, eta):
-        self._center = self._center if self.t_ else theta.copy()
-        self._problem = self._problem.joined(task) if self.t_ else task
+        if not self.t_:
+            self._center, self._roots, self._problem = theta, _roots(eta), task
+        else:
+            self._problem = self._problem.joined(task)
         theta = self._center.copy()
-        for k, root in enumerate(_roots(eta)):
+        for k, root in enumerate(self._roots):
             zero = np.zeros(len(root))
             theta[k] += root @ _leader(self._problem, k, theta[k], root, zero)
         return theta
