@@ -1,9 +1,9 @@
 """Reference for classification: a hierarchical logistic model, fitted to stored tasks.
 
-y ~ Bernoulli(sigmoid(x' theta_t)), theta_t ~ N(mean, diag(variances)) for task t. EM with
-a Newton solution and Laplace's approximation per task and iteration; many passes over all
-tasks, in contrast to `skmeta.step_size.EmpiricalBayes`, which sees a task once. A task is
-a pair (X, y) with y in {0, 1}.
+y ~ Bernoulli(sigmoid(x' theta_t)), theta_t ~ N(mean, diag(variances)) for task t. EM
+with a Newton solution and Laplace's approximation per task and iteration: many passes
+over all tasks, in contrast to `skmeta.step_size.EmpiricalBayes`, which sees a task once.
+A task is a pair (X, y) with y in {0, 1}.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ FLOOR = 1e-6
 class HierarchicalLogistic:
     """Fit to a list of tasks, adapt to the rows of a new one.
 
-    Features are standardised inside, so that a row has norm about one with its constant.
+    Features are standardised inside; a row with its constant has norm about one.
     """
 
     def __init__(self, n_iter=100):

@@ -137,7 +137,8 @@ def main():
             runs = [few_shot(load(seed), seed, make()) for seed in range(args.seeds)]
             shots, losses = runs[0][0], np.array([run[1] for run in runs])
             bar = losses if bar is None else bar
-            cells = zip(shots, losses.mean(axis=0), (losses / bar).mean(axis=0))
+            means, ratios = losses.mean(axis=0), (losses / bar).mean(axis=0)
+            cells = zip(shots, means, ratios, strict=True)
             text = "  ".join(f"k={k} {x:.3f} ({r:.3f})" for k, x, r in cells)
             seconds = np.mean([run[2] for run in runs])
             print(f"{label:16} {text}  fit {seconds:.2f} s", flush=True)

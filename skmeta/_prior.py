@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmeta._losses import SquaredError
+from skmeta._matrices import diagonals
 from skmeta._solvers import TaskLoss, newton
 
 START = 0.5  # prior variance and noise before any task, for a target of variance one
@@ -138,7 +139,7 @@ class Prior:
                 self._learn_noise(posterior.noise, task.weight.sum(), rate)
         to_units = self.to_raw(spread, self.origin)
         information = to_units.T @ self.information @ to_units
-        _diagonals(information)[:] += RIDGE / shares
+        diagonals(information)[:] += RIDGE / shares
         gradient = sum(posterior.gradient for posterior in found)
         steps = np.linalg.solve(information, gradient[..., np.newaxis])[..., 0]
         to_raw *= target_unit
@@ -183,7 +184,7 @@ class Prior:
         return inside / target_unit
 
     def _posterior(self, task, center, guess):
-        """The Gaussian posterior of a task; for the log loss, Laplace's approximation."""
+        """The posterior of a task; for the log loss, Laplace's approximation."""
         rows = [
             _posterior_row(task, k, center[k], S, self.noise[k], guess[k])
             for k, S in enumerate(self.covariance)
@@ -193,11 +194,11 @@ class Prior:
     def _learn_covariance(self, posterior, rate, floor, full):
         moved = posterior.moved
         found = posterior.covariance + moved[:, :, np.newaxis] * moved[:, np.newaxis]
-        variances = _diagonals(self.covariance)
+        variances = diagonals(self.covariance)
         if full:
             self.covariance += rate * (found - self.covariance)
         else:
-            variances += rate * (_diagonals(found) - variances)
+            variances += rate * (diagonals(found) - variances)
         np.maximum(variances, floor, out=variances)
 
     def _learn_noise(self, found, n_rows, rate):
@@ -256,14 +257,9 @@ def _posterior_row(task, k, center, S, noise, guess):
 def _posterior_covariance(S, A):
     """inv(inv(S) + A), for an S that may be near to singular."""
     system = S @ A
-    _diagonals(system)[:] += 1.0
+    diagonals(system)[:] += 1.0
     C = np.linalg.solve(system, S)
     return 0.5 * (C + C.T)
-
-
-def _diagonals(matrices):
-    """A view of the diagonal of every matrix."""
-    return np.einsum("...ii->...i", matrices)
 
 
 def _shares(p):
@@ -274,20 +270,6 @@ def _shares(p):
     shares = np.full(p, 0.5 / (p - 1))
     shares[-1] = 0.5
     return shares
-
-
-def covariances(eta, shape):
-    """A step size as one matrix per output."""
-    if eta.ndim == 3:
-        return eta
-    return np.broadcast_to(eta, shape)[:, :, np.newaxis] * np.eye(shape[1])
-
-
-def diagonal(matrices):
-    """One entry per parameter; (1, 1) for what all parameters share."""
-    if matrices.ndim < 3:
-        return matrices
-    return _diagonals(matrices).copy()
 
 
 def predictive_std(X, covariance, noise, bias):

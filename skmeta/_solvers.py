@@ -235,7 +235,7 @@ def _sharpen(loss, b, t, weight, center, pull, theta):
 def newton(loss, b, t, weight, center, pull, theta):
     """Newton's method with halved steps, from `theta`, on a strongly convex function.
 
-    It is the sum of weight_i f(b_i @ theta - t_i) and pull_j (theta_j - center_j)**2 / 2.
+    The sum of weight_i f(b_i @ theta - t_i) and pull_j (theta_j - center_j)**2 / 2.
     """
 
     def at(theta):

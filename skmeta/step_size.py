@@ -11,7 +11,8 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skmeta._prior import MAX_ENTRIES, Prior, covariances
+from skmeta._matrices import as_matrices
+from skmeta._prior import MAX_ENTRIES, Prior
 from skmeta._sklearn import Interval, StrOptions
 
 __all__ = ["ARUBA", "Doubling", "EmpiricalBayes", "Fixed"]
@@ -304,7 +305,7 @@ class EmpiricalBayes(_StepSize):
     def propose(self, state, n_samples, eta0):
         prior = Prior(state)
         if not prior.n_rows:
-            return covariances(eta0, (len(state), state.shape[-1]))
+            return as_matrices(eta0, (len(state), state.shape[-1]))
         return prior.raw_covariance()
 
     def observe_tasks(self, state, tasks, phi, parameters, n_tasks):

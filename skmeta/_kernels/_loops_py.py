@@ -9,15 +9,15 @@ Conventions shared by both modules:
   loss, -1 or +1 with one output and the class index with several. A target that cannot
   be learned from is NaN.
 - A step size is an array of shape (1, 1), or (n_outputs, n_features + 1) for one per
-  parameter; sums of squared gradients have the shape of the step size. In the NumPy twin
-  it may be a matrix per output, of the outer products of gradients then.
+  parameter; sums of squared gradients have the shape of the step size. In the NumPy
+  twin it may be a matrix per output, and they are sums of outer products then.
 - Functions write into the arrays that they are given.
 """
 
 import numpy as np
 import scipy.sparse as sp
 
-from skmeta._prior import diagonal
+from skmeta._matrices import diagonal
 
 
 def run_task(batch, t, learner, theta, eta, losses, average, grad_sq):

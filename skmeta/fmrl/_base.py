@@ -14,7 +14,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta import _kernels
-from skmeta._prior import diagonal
+from skmeta._matrices import diagonal
 from skmeta._sklearn import HasMethods, Interval, StrOptions
 from skmeta._tasks import Batch, check_labels, group_rows, row_numbers, split_column
 from skmeta._validation import (

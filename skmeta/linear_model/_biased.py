@@ -10,7 +10,8 @@ from scipy.linalg.lapack import dpotrf, dtrtrs
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 
 from skmeta._losses import LogLoss, Loss, SquaredError
-from skmeta._prior import covariances, predictive_std
+from skmeta._matrices import are_positive_definite, as_matrices, inverses, roots
+from skmeta._prior import predictive_std
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
 from skmeta._solvers import TaskLoss, newton
 from skmeta._tasks import Batch
@@ -90,12 +91,12 @@ class FullLossLearner:
 
     def _iterates(self, task, start, eta):
         """The iterates before every sample (m, n_outputs, p), and the last one."""
-        eta = covariances(eta, start.shape)
+        eta = as_matrices(eta, start.shape)
         if isinstance(task.loss, SquaredError):
             iterates, last = recursive_ridge(task, start[0], eta[0].copy())
             return iterates[:, np.newaxis], last[np.newaxis]
         iterates = np.empty((len(task.weight) + 1, *start.shape))
-        for k, root in enumerate(_roots(eta)):
+        for k, root in enumerate(roots(eta)):
             moved = np.zeros(len(root))
             iterates[0, k] = start[k]
             for i in range(len(task.weight)):
@@ -111,34 +112,13 @@ def _leader(task, k, center, root, guess):
     return newton(task.loss, b @ root, t - b @ center, task.weight, 0.0, ones, guess)
 
 
-def _roots(matrices):
-    """R with R R' = S for every positive semidefinite matrix S, well scaled or not."""
-    roots = np.empty_like(matrices)
-    for root, S in zip(roots, matrices, strict=True):
-        scale = np.sqrt(np.diag(S))
-        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-        values, vectors = np.linalg.eigh(S * inverse * inverse[:, np.newaxis])
-        root[:] = scale[:, np.newaxis] * vectors * np.sqrt(np.maximum(values, 0.0))
-    return roots
-
-
-IMMOVABLE = 1e10  # strength of a parameter that a matrix step size does not move
-
-
 def _strength(eta):
     """alpha of a step size."""
     if eta.size == 1:
         return float(1.0 / eta[0, 0])
     if eta.ndim == 2:
         return 1.0 / eta
-    alpha = np.empty_like(eta)
-    for inverse, S in zip(alpha, eta, strict=True):
-        fixed = np.diag(S) == 0
-        scale = np.where(fixed, IMMOVABLE**-0.5, np.sqrt(np.diag(S)))
-        outer = scale * scale[:, np.newaxis]
-        inverse[:] = np.linalg.inv(S / outer + np.diag(fixed)) / outer
-        inverse += inverse.T.copy()
-        inverse *= 0.5
+    alpha = inverses(eta)
     return alpha if len(alpha) > 1 else alpha[0]
 
 
@@ -146,17 +126,16 @@ def _check_alpha(alpha, owner, shape):
     """The step size of a strength given by the user: one number, array or matrix."""
     if np.ndim(alpha) < 2 or np.shape(alpha)[-2:] in (shape, (1, 1)):
         return 1.0 / check_positive(alpha, "alpha", owner, shape)
-    alpha = check_start(alpha, "alpha", (*shape, shape[1]))
-    symmetric = np.allclose(alpha, alpha.transpose(0, 2, 1), rtol=1e-8, atol=0.0)
-    scale = np.sqrt(np.abs(np.diagonal(alpha, axis1=1, axis2=2)))[:, np.newaxis]
-    scale = np.where(scale > 0, scale, 1.0)
-    scale = scale * scale.transpose(0, 2, 1)
-    if not symmetric or np.linalg.eigvalsh(alpha / scale).min() <= 0:
+    try:
+        alpha = check_start(alpha, "alpha", (*shape, shape[1]))
+    except ValueError as error:
+        raise ValueError(f"The 'alpha' parameter of {owner}: {error}") from error
+    if not are_positive_definite(alpha):
         raise ValueError(
             f"The 'alpha' parameter of {owner} must be symmetric and positive definite "
             "where it is a matrix."
         )
-    return np.linalg.inv(alpha / scale) / scale
+    return inverses(alpha)
 
 
 def recursive_ridge(task, theta, covariance):
@@ -217,7 +196,7 @@ class _BaseBiased(BaseLinear):
         if counts is not None:
             X, y = X[counts], y[counts]
         task = TaskLoss.of(self._loss, X, y, weight, len(theta), learner.bias)
-        theta = self._solve(task, theta, covariances(learner.eta0, theta.shape))
+        theta = self._solve(task, theta, as_matrices(learner.eta0, theta.shape))
         self.t_ += len(y)
         self.coef_, self.intercept_ = self._shape_coef(theta)
 
@@ -547,7 +526,7 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
 
     def _solve(self, task, theta, eta):
         if not self.t_:
-            self._center, self._roots, self._problem = theta, _roots(eta), task
+            self._center, self._roots, self._problem = theta, roots(eta), task
         else:
             self._problem = self._problem.joined(task)
         theta = self._center.copy()
