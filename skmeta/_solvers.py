@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError
+from scipy.linalg.lapack import dposv
 from scipy.optimize import brentq, linprog
 
 from skmeta._losses import Loss, SquaredError
@@ -200,10 +201,10 @@ def minimize(task, center, pull, start):
 def _minimize_row(task, k, center, pull, theta):
     b, t = task.row(k)
     if not task.loss.kinks:
-        return _newton(task.loss, b, t, task.weight, center, pull, theta)
+        return newton(task.loss, b, t, task.weight, center, pull, theta)
     for width in SMOOTHING:
         loss = _Smoothed(task.loss, width * max(1.0, np.abs(t).max()))
-        theta = _newton(loss, b, t, task.weight, center, pull, theta)
+        theta = newton(loss, b, t, task.weight, center, pull, theta)
     return _sharpen(loss, b, t, task.weight, center, pull, theta)
 
 
@@ -231,35 +232,41 @@ def _sharpen(loss, b, t, weight, center, pull, theta):
     return sharp if value(sharp) <= value(theta) else theta
 
 
-def _newton(loss, b, t, weight, center, pull, theta):
-    """Newton's method with halved steps on a strongly convex function."""
+def newton(loss, b, t, weight, center, pull, theta):
+    """Newton's method with halved steps, from `theta`, on a strongly convex function.
 
-    def value(theta):
-        s = b @ theta - t
-        return weight @ loss.value(s) + 0.5 * pull @ (theta - center) ** 2
+    The sum of weight_i f(b_i @ theta - t_i) and pull_j (theta_j - center_j)**2 / 2.
+    """
 
-    current, last_gain = value(theta), np.inf
+    def at(theta):
+        s, moved = b @ theta - t, theta - center
+        return s, moved, weight @ loss.value(s) + 0.5 * pull @ moved**2
+
+    s, moved, current = at(theta)
+    last_gain = np.inf
     for _ in range(200):
-        s = b @ theta - t
-        gradient = b.T @ (weight * loss.slope(s)) + pull * (theta - center)
-        hessian = (b.T * (weight * loss.curvature(s))) @ b + np.diag(pull)
-        step = cho_solve(cho_factor(hessian), gradient)
+        gradient = (weight * loss.slope(s)) @ b + pull * moved
+        hessian = (b.T * (weight * loss.curvature(s))) @ b
+        hessian.ravel()[:: len(theta) + 1] += pull
+        _, step, failed = dposv(hessian, gradient)
+        if failed:
+            raise LinAlgError("The second derivative is not positive definite.")
         gain = gradient @ step
         if gain <= 1e-26 * (1.0 + abs(current)):
             return theta - step
         if gain <= 1e-12 * (1.0 + abs(current)) and not gain < last_gain:
             return theta
+        # Values no longer tell small steps apart; the steps still shrink.
+        is_small = gain <= 1e-12 * (1.0 + abs(current))
         last_gain, share = gain, 1.0
-        if gain <= 1e-12 * (1.0 + abs(current)):
-            # values no longer tell the steps apart; the steps still shrink
-            theta = theta - step
-            continue
-        while value(theta - share * step) > current - 1e-4 * share * gain:
+        s, moved, value = at(theta - step)
+        while not is_small and value > current - 1e-4 * share * gain:
             share *= 0.5
             if share < 1e-12:
                 return theta
+            s, moved, value = at(theta - share * step)
         theta = theta - share * step
-        current = value(theta)
+        current = value
     return theta
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
+from skmeta._matrices import diagonal, squared_norm
+
 __all__ = [
     "RegretReport",
     "follow_the_leader_identity",
@@ -38,7 +40,8 @@ def regret_bound(
         ||theta - phi||**2 / (2 eta) + eta / 2 * sum_i ||g_i||**2,
 
     whatever the data, if the losses are convex; coordinate by coordinate with one step
-    size per parameter, and then without a ball.
+    size per parameter, and then without a ball. For a matrix eta the squared norms are
+    (theta - phi)' inv(eta) (theta - phi) and g' eta g.
 
     Parameters
     ----------
@@ -46,10 +49,12 @@ def regret_bound(
         The parameter theta.
     start : array-like of the shape of `comparator`
         The parameter phi before the first sample.
-    step_size : float or array-like of the shape of `comparator`
+    step_size : float, array-like of the shape of `comparator`, or one matrix for \
+            every row of it
         The step size eta, > 0.
     grad_sq : float or array-like of the shape of `step_size`
-        Sum over the samples of the squared gradients; of their norms for one step size.
+        Sum over the samples of the squared gradients; of their norms for one step size,
+        of their outer products for matrices.
 
     Returns
     -------
@@ -73,7 +78,10 @@ def regret_bound(
     """
     moved = np.asarray(comparator, dtype=float) - np.asarray(start, dtype=float)
     eta, grad_sq = np.asarray(step_size, dtype=float), np.asarray(grad_sq, dtype=float)
-    return float((moved**2 / (2 * eta)).sum()), float((eta / 2 * grad_sq).sum())
+    gradient_term = float((eta / 2 * grad_sq).sum())
+    if eta.ndim < 3:
+        return float((moved**2 / (2 * eta)).sum()), gradient_term
+    return sum(map(squared_norm, moved, eta)) / 2, gradient_term
 
 
 def follow_the_leader_identity(
@@ -555,7 +563,7 @@ def regret_report(
     ]
     n_samples = np.array([one.n_samples for one in records])
     distance_term, gradient_term = np.array(terms).T
-    squares = sum(one.grad_sq.sum() for one in records)
+    squares = sum(diagonal(one.grad_sq).sum() for one in records)
     return RegretReport(
         labels=[one.label for one in records],
         n_samples=n_samples,

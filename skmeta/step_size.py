@@ -11,9 +11,11 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skmeta._sklearn import Interval
+from skmeta._matrices import as_matrices
+from skmeta._prior import MAX_ENTRIES, Prior
+from skmeta._sklearn import Interval, StrOptions
 
-__all__ = ["ARUBA", "Doubling", "Fixed"]
+__all__ = ["ARUBA", "Doubling", "EmpiricalBayes", "Fixed"]
 
 _POSITIVE = [Interval(Real, 0, None, closed="neither")]
 
@@ -27,11 +29,17 @@ class _StepSize(BaseEstimator):
         The state before the first task, for parameters of this shape.
     propose(state, n_samples, eta0)
         The step size of a task with `n_samples` samples: an array of shape (1, 1) or
-        (n_outputs, n_features + 1). `eta0` is the inner learner's own, likewise.
+        (n_outputs, n_features + 1), or a matrix of that width per output. `eta0` is the
+        inner learner's own, likewise.
     observe(state, moved, grad_sq, n_tasks)
         Learn from a finished task: `moved` is its parameter minus the shared
         initialization, `grad_sq` its sum of squared gradients in the shape of the step
         size, `n_tasks` the number of tasks so far, this one included.
+    observe_tasks(state, tasks, phi, parameters, n_tasks)
+        In place of `observe`, of a rule that learns from the rows of finished tasks: a
+        list of `TaskLoss` that have one initialization `phi`, with their parameters.
+        Returns the way to the leader among the initializations, and what the
+        parameters are by the rule.
     """
 
     code: ClassVar[int | None] = None
@@ -205,8 +213,116 @@ class ARUBA(_StepSize):
         state[1] += grad_sq + self.zeta**2 / decay
 
 
+class EmpiricalBayes(_StepSize):
+    """The covariance of the tasks' parameters over the variance of the noise.
+
+    Learns a Gaussian prior of the parameters, and the noise, in one pass over the
+    tasks. A task that is solved with this step size from the shared initialization ends
+    at the posterior mean of its parameters. For learners that solve the regularised
+    problem exactly: `BiasedRidge` and `BiasedLogisticRegression`.
+
+    Parameters
+    ----------
+    covariance : {'diagonal', 'full'}, default='diagonal'
+        Whether the parameters of a task vary independently of each other about the
+        shared initialization, for features that are centred. 'full' needs more tasks
+        than parameters.
+    decay : float, default=0.7
+        Task t has the share (t + 1)**-decay in what is learned, in (0.5, 1].
+
+    Notes
+    -----
+    The model is y = X theta_t + noise of variance v, theta_t ~ N(phi, S). For task t of
+    m rows, P = (X S X' + v I)^-1 and
+
+    - theta = phi + S X' P (y - X phi), C = S - S X' P X S,
+    - S += g ((theta - phi)(theta - phi)' + C - S), its diagonal alone if that is asked,
+    - v += g (m / M) (||y - X theta||^2 / m + trace(X C X') / m - v),
+    - H += X' P X, phi += H^-1 X' P (y - X phi),
+
+    where g = (t + 1)**-decay, and M += g (m - M) is the mean length of a task: online
+    expectation maximisation [1]_. The step size is eta = S / v, a matrix; `step_size_`
+    is its diagonal.
+
+    The last line is what ``meta_update='ftl'`` means with this rule: phi is the
+    generalised least squares estimate from all tasks so far, which follows the leader
+    with matrices of information as weights. Other meta-updates move phi towards theta
+    as always. A task that returns continues from its own parameter, and is learned from
+    as though it was new. The tasks of a meta-batch have one S, v and phi.
+
+    The recursion runs in units of the rows seen so far, features and target centred and
+    divided by their spread, so that results do not depend on the units of the data. A
+    feature that has not varied yet has no slope. The first task is run with the step
+    size of the inner learner; its parameter is solved for afterwards. S starts with one
+    half of the variance of the target, half of it the intercept's, v with the other.
+    Both have a floor of 1e-4, H a ridge of 1e-2.
+
+    For the log loss, v = 1, C is the inverse of the second derivative at theta
+    (Laplace's approximation), X' P X and X' P (y - X phi) follow from it. There is one
+    prior per row of weights.
+
+    The state holds two matrices as large as the number of parameters squared, per row
+    of weights; beyond 2**25 entries each it is refused.
+
+    References
+    ----------
+    .. [1] Cappe, Moulines, "On-line expectation-maximization algorithm for latent data
+       models", Journal of the Royal Statistical Society B, 2009.
+
+    Examples
+    --------
+    >>> from skmeta import FMRLRegressor
+    >>> from skmeta.datasets import make_task_regression
+    >>> from skmeta.linear_model import BiasedRidge
+    >>> from skmeta.step_size import EmpiricalBayes
+    >>> X, y, tasks = make_task_regression(n_tasks=200, random_state=0)
+    >>> model = FMRLRegressor(BiasedRidge(), step_size=EmpiricalBayes())
+    >>> model.fit(X, y, tasks=tasks).step_size_.shape
+    (1, 5)
+    >>> mean, std = model.predict(X[:3], return_std=True)
+    >>> std.shape
+    (3,)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "covariance": [StrOptions({"diagonal", "full"})],
+        "decay": [Interval(Real, 0.5, 1, closed="right")],
+    }
+
+    def __init__(self, covariance: str = "diagonal", *, decay: float = 0.7):
+        self.covariance = covariance
+        self.decay = decay
+
+    def start(self, shape):
+        if shape[0] * shape[1] ** 2 > MAX_ENTRIES:
+            raise ValueError(
+                f"EmpiricalBayes keeps {shape[0]} matrices of {shape[1]} x {shape[1]} "
+                f"entries, more than the {MAX_ENTRIES} that it allows: select or "
+                "combine features, or use step_size='per_coordinate'."
+            )
+        return Prior.start(shape)
+
+    def propose(self, state, n_samples, eta0):
+        prior = Prior(state)
+        if not prior.n_rows:
+            return as_matrices(eta0, (len(state), state.shape[-1]))
+        return prior.raw_covariance()
+
+    def observe_tasks(self, state, tasks, phi, parameters, n_tasks):
+        numbers = np.arange(n_tasks - len(tasks), n_tasks) + 1.0
+        rates = (numbers + 1.0) ** -self.decay
+        full = self.covariance == "full"
+        return Prior(state).learn(tasks, phi, parameters, rates, full=full)
+
+    def noise(self, state):
+        """Variance of the noise, in units of the target; None before the first task."""
+        prior = Prior(state)
+        return float(prior.raw_noise()[0]) if prior.n_rows else None
+
+
 STEP_SIZES = {
     "doubling": Doubling(),
+    "empirical_bayes": EmpiricalBayes(),
     "fixed": Fixed(),
     "isotropic": ARUBA(),
     "per_coordinate": ARUBA(per_coordinate=True),

@@ -7,12 +7,17 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmeta import FMRLClassifier, FMRLRegressor
-from skmeta.linear_model import OGDClassifier, OGDRegressor
+from skmeta.linear_model import (
+    BiasedLogisticRegression,
+    BiasedRidge,
+    OGDClassifier,
+    OGDRegressor,
+)
 from skmeta.meta_update import AdaptiveOGD, Constant, FollowTheLeader, LinearDecay
-from skmeta.step_size import ARUBA, Doubling, Fixed
+from skmeta.step_size import ARUBA, Doubling, EmpiricalBayes, Fixed
 
 ESTIMATORS = [OGDClassifier(), OGDRegressor(), FMRLClassifier(), FMRLRegressor()]
-RULES = [ARUBA(), Doubling(), Fixed()]
+RULES = [ARUBA(), Doubling(), EmpiricalBayes(), Fixed()]
 RULES += [AdaptiveOGD(), Constant(), FollowTheLeader(), LinearDecay()]
 CONFIGURATIONS = [
     OGDClassifier("hinge", update="ogd", average=True, max_iter=3, radius=10.0),
@@ -24,6 +29,12 @@ CONFIGURATIONS = [
     FMRLRegressor(OGDRegressor(shuffle=True, max_iter=20), step_size="fixed"),
     FMRLRegressor(meta_update=LinearDecay(n_tasks=5), meta_eta0=1.0, store_tasks=False),
 ]
+EXACT = [
+    FMRLClassifier(BiasedLogisticRegression(), step_size="empirical_bayes"),
+    FMRLRegressor(BiasedRidge(), step_size="empirical_bayes"),
+    FMRLRegressor(BiasedRidge(), step_size=EmpiricalBayes("full"), n_passes=2),
+]
+CONFIGURATIONS += EXACT
 ONE_WEIGHTED_STEP = (
     "one step of weight 2 is not two steps, as in scikit-learn's SGDClassifier and "
     "SGDRegressor, for which scikit-learn expects the same failure"
@@ -69,6 +80,9 @@ OUT_OF_RANGE = [
     (Doubling, "radius", 0.0),
     (Doubling, "gamma", 1.0),
     (Doubling, "lipschitz", 0.0),
+    (EmpiricalBayes, "covariance", "spherical"),
+    (EmpiricalBayes, "decay", 0.5),
+    (EmpiricalBayes, "decay", 1.1),
     (LinearDecay, "final", 1.1),
     (LinearDecay, "n_tasks", 1),
 ]
@@ -91,7 +105,9 @@ def holding(obj):
 
 @parametrize_with_checks(
     ESTIMATORS + CONFIGURATIONS,
-    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+    expected_failed_checks=lambda estimator: (
+        {} if any(estimator is one for one in EXACT) else EXPECTED_FAILURES
+    ),
     xfail_strict=True,
 )
 def test_scikit_learn_check(estimator, check):

@@ -36,7 +36,7 @@ OBJECTS = {
     if name != "__version__"
 }
 # Called by the loops, not by users; described once, in the base class of the rules.
-RULE_METHODS = {"start", "propose", "observe", "step"}
+RULE_METHODS = {"start", "propose", "observe", "observe_tasks", "noise", "step"}
 METHODS = {
     f"{path}.{name}": method
     for path, obj in OBJECTS.items()
@@ -181,8 +181,10 @@ TREES = {
 # A part of the package imports parts of lower floors only. What is not named stands on
 # the top floor, whose parts may use each other.
 FLOORS = [
+    {"_matrices"},
     {"_kernels", "_losses", "_sklearn", "_tasks", "_version", "metrics"},
     {"_solvers", "_validation"},
+    {"_prior"},
     {"datasets", "linear_model", "meta_update", "step_size"},
     {"fmrl"},
     {"inspection"},

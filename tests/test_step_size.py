@@ -197,7 +197,9 @@ def test_a_name_stands_for_the_object_with_defaults(name, rule, data):
 
 
 def test_every_name_is_tested():
-    assert STEP_SIZES.keys() == {"fixed", "doubling", "isotropic", "per_coordinate"}
+    """'empirical_bayes' in test_empirical_bayes.py."""
+    tested = {"fixed", "doubling", "isotropic", "per_coordinate", "empirical_bayes"}
+    assert STEP_SIZES.keys() == tested
 
 
 # ---- rules of the user's own

@@ -9,12 +9,15 @@ Conventions shared by both modules:
   loss, -1 or +1 with one output and the class index with several. A target that cannot
   be learned from is NaN.
 - A step size is an array of shape (1, 1), or (n_outputs, n_features + 1) for one per
-  parameter; sums of squared gradients have the shape of the step size.
+  parameter; sums of squared gradients have the shape of the step size. In the NumPy
+  twin it may be a matrix per output, and they are sums of outer products then.
 - Functions write into the arrays that they are given.
 """
 
 import numpy as np
 import scipy.sparse as sp
+
+from skmeta._matrices import diagonal
 
 
 def run_task(batch, t, learner, theta, eta, losses, average, grad_sq):
@@ -173,15 +176,22 @@ def learn_tasks(
         if not np.isfinite(distance):
             return t
         mean_loss = losses[batch.rows(t)].sum() / m
-        history[t] = (m, mean_loss, distance, squares.sum(), eta.mean())
-        if parameters is not None:
-            parameters[t] = parameter
+        sum_of_squares, mean_eta = diagonal(squares).sum(), diagonal(eta).mean()
+        history[t] = (m, mean_loss, distance, sum_of_squares, mean_eta)
         if grad_sq is not None:
             grad_sq[t] = squares
-            continue
-        clock += (1.0, np.sqrt(m))
-        step_size.observe(rule, moved, squares, clock[0])
-        phi += algorithm.meta_step(clock, np.sqrt(m)) * moved
+        elif algorithm.learns_prior:
+            now = clock + (1.0, np.sqrt(m))
+            found = parameter[np.newaxis]
+            if not algorithm.learn_prior(batch, [t], phi, rule, now, found):
+                return t
+            parameter, clock[:] = found[0], now
+        else:
+            clock += (1.0, np.sqrt(m))
+            step_size.observe(rule, moved, squares, clock[0])
+            phi += algorithm.meta_step(clock, np.sqrt(m)) * moved
+        if parameters is not None:
+            parameters[t] = parameter
     return last
 
 

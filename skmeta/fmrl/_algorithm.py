@@ -18,6 +18,7 @@ from skmeta._kernels import _loops_py
 from skmeta._solvers import optimum
 from skmeta.fmrl._state import HISTORY
 from skmeta.fmrl._task_parameter import task_loss
+from skmeta.meta_update import FollowTheLeader
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +49,49 @@ class Algorithm:
         is_first = t == n_new and not self.phi_given
         return self.meta_update.step(t, weight, weight_sum, self.meta_eta0, is_first)
 
+    @property
+    def learns_prior(self):
+        """Whether the step size learns from the rows of finished tasks."""
+        return hasattr(self.step_size, "observe_tasks")
+
+    def learn_prior(self, batch, numbers, phi, rule, clock, parameters):
+        """Move `rule` and `phi` after the tasks of these numbers, which had one prior.
+
+        Returns False, and changes nothing, if that ends in non-finite numbers. What
+        stands in `parameters` for the first tasks of all, which no prior was known for,
+        is replaced by what they are under the prior found.
+        """
+        tasks = [task_loss(batch, t, self.learner, len(phi)) for t in numbers]
+        learned = rule.copy()
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            way, found = self.step_size.observe_tasks(
+                learned, tasks, phi, parameters, clock[0]
+            )
+        if len(numbers) < clock[0]:
+            found = parameters
+        if not isinstance(self.meta_update, FollowTheLeader):
+            weights = np.sqrt([len(task.weight) for task in tasks])
+            way = np.average(found - phi, axis=0, weights=weights)
+            way *= self.meta_step(clock, weights.sum(), len(tasks))
+        if not (np.isfinite(learned).all() and np.isfinite(way).all()):
+            return False
+        phi += way
+        rule[:], parameters[:] = learned, found
+        return True
+
     def step(self, state, n_samples):
         """Step size of a new task, as the loops propose it."""
         eta0 = self.learner.step(n_samples)
         return self.step_size.propose(state.rule, n_samples, eta0)
+
+    def noise(self, state):
+        """Variance of the noise, if it has been learned, or None."""
+        return self.step_size.noise(state.rule) if self.learns_noise else None
+
+    @property
+    def learns_noise(self):
+        """Whether the step size comes with the variance of the noise."""
+        return hasattr(self.step_size, "noise")
 
     @cached_property
     def _has_codes(self):
@@ -79,7 +119,7 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
     ----------
     state : MetaState
     batch : Batch
-    own : (parameters, row for every task or -1) or None
+    own : (parameters, row for every task or -1) or (None, None)
         Where known tasks start.
     parameters : ndarray of shape (n_tasks, n_outputs, n_features + 1) or None
         Filled with the task parameters.
@@ -98,40 +138,43 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
     n_tasks = len(batch.starts) - 1
     algorithm = state.algorithm.prepared(batch, state.phi, n_jobs)
     history = state.history.room(n_tasks)
-    own = own or (None, None)
+    moving = state.phi, state.rule, state.clock, *own
     failed = []
-
-    def run(first, last, grad_sq=None):
-        """Yield the tasks that fail."""
-        moving = state.phi, state.rule, state.clock, *own
-        while first < last:
-            first = 1 + algorithm.learn_tasks(
-                batch, first, last, *moving, history, parameters, grad_sq
-            )
-            if first <= last:
-                yield first - 1
-
-    def leave_out(t):
-        on_bad_task(t, algorithm)
-        failed.append(t)
-
     if meta_batch_size == 1:
-        for t in run(0, n_tasks):
-            leave_out(t)
+        stop = -1
+        while (
+            stop := algorithm.learn_tasks(
+                batch, stop + 1, n_tasks, *moving, history, parameters, None
+            )
+        ) < n_tasks:
+            on_bad_task(stop, algorithm)
+            failed.append(stop)
     else:
         if parameters is None:
             parameters = np.empty((n_tasks, *state.phi.shape))
         grad_sq = np.empty((n_tasks, *algorithm.step(state, 1).shape))
+
+        def run(first, last):
+            """The tasks that fail."""
+            missed = []
+            while first < last:
+                first = 1 + algorithm.learn_tasks(
+                    batch, first, last, *moving, history, parameters, grad_sq
+                )
+                if first <= last:
+                    missed.append(first - 1)
+            return missed
+
         with _Threads(n_jobs) as threads:
             for first in range(0, n_tasks, meta_batch_size):
                 last = min(first + meta_batch_size, n_tasks)
                 work = (batch.starts[last] - batch.starts[first]) * state.phi.size
-                missed = threads.map(run, first, last, work, grad_sq)
+                missed = threads.map(run, first, last, work)
                 for t in missed:
-                    leave_out(t)
+                    on_bad_task(t, algorithm)
+                failed += missed
                 learned = np.setdiff1d(np.arange(first, last), missed)
-                arrays = history[learned], parameters[learned], grad_sq[learned]
-                _move(algorithm, state, *arrays)
+                _move(algorithm, state, batch, learned, history, parameters, grad_sq)
     if failed:
         history[: n_tasks - len(failed)] = np.delete(history, failed)
     state.history = state.history.grown(n_tasks - len(failed))
@@ -161,19 +204,15 @@ class _Threads:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def map(self, function, first, last, work, *arguments):
-        """What function(first, last, *arguments) yields, chunk by chunk, as a list."""
+    def map(self, function, first, last, work):
+        """The lists that function(first, last) returns for chunks, joined."""
         n = min(self._n, last - first, int(work // WORTH_A_THREAD))
         if n <= 1:
-            return list(function(first, last, *arguments))
+            return function(first, last)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._n)
         edges = np.linspace(first, last, n + 1).astype(int).tolist()
-        chunks = self._pool.map(
-            lambda begin, end: list(function(begin, end, *arguments)),
-            edges[:-1],
-            edges[1:],
-        )
+        chunks = self._pool.map(function, edges[:-1], edges[1:])
         return [one for chunk in chunks for one in chunk]
 
 
@@ -233,18 +272,30 @@ def trace(state, batch, names, meta_batch_size):
                 covered=learner.update != "eg"
                 and (eta.size == 1 or not np.isfinite(learner.radius)),
             )
-        arrays = history[first:last], parameters[first:last], grad_sq[first:last]
-        _move(algorithm, state, *arrays)
+        learned = np.arange(first, last)
+        _move(algorithm, state, batch, learned, history, parameters, grad_sq)
 
 
-def _move(algorithm, state, history, parameters, grad_sq):
+def _move(algorithm, state, batch, learned, history, parameters, grad_sq):
     """After a meta-batch: move towards the weighted mean of its parameters."""
-    if not len(history):
+    if not len(learned):
         return
-    weights = np.sqrt(history["n_samples"])
-    moves = parameters - state.phi
-    for moved, squares, weight in zip(moves, grad_sq, weights, strict=True):
+    weights = np.sqrt(history["n_samples"][learned])
+    if algorithm.learns_prior:
+        state.clock += (len(learned), weights.sum())
+        found = parameters[learned]
+        moving = state.phi, state.rule, state.clock, found
+        if not algorithm.learn_prior(batch, learned, *moving):
+            raise ValueError(
+                f"The meta-batch of {len(learned)} tasks that begins with row "
+                f"{batch.rows(learned[0])[0]} of the call leads to non-finite numbers: "
+                "scale the features and the target."
+            )
+        parameters[learned] = found
+        return
+    moves = parameters[learned] - state.phi
+    for moved, squares, weight in zip(moves, grad_sq[learned], weights, strict=True):
         state.clock += (1.0, weight)
         algorithm.step_size.observe(state.rule, moved, squares, state.clock[0])
-    share = algorithm.meta_step(state.clock, weights.sum(), len(history))
+    share = algorithm.meta_step(state.clock, weights.sum(), len(learned))
     state.phi += share * np.average(moves, axis=0, weights=weights)

@@ -15,6 +15,7 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta import _kernels
+from skmeta._matrices import diagonal
 from skmeta._sklearn import HasMethods, Interval, StrOptions
 from skmeta._tasks import (
     Batch,
@@ -84,6 +85,7 @@ class _BaseFMRL(BaseEstimator):
         "step_size": [
             StrOptions(set(STEP_SIZES)),
             HasMethods(["start", "propose", "observe"]),
+            HasMethods(["start", "propose", "observe_tasks"]),
         ],
         "task_column": [str, Integral, None],
         "init": [StrOptions({"zero"}), "array-like"],
@@ -204,7 +206,7 @@ class _BaseFMRL(BaseEstimator):
         kept = self.store_tasks and names is not None
         n_tasks = len(batch.starts) - 1
         parameters = np.empty((n_tasks, *state.phi.shape)) if kept else None
-        own = self._own(state, names) if n_passes is None else None
+        own = (None, None) if n_passes else self._own(state, names)
         problems = []
 
         def on_bad_task(t, algorithm):
@@ -362,6 +364,14 @@ class _BaseFMRL(BaseEstimator):
     def _check_parts(self, algorithm, rule, shape):
         """Refuse parts that do not go together."""
         update = algorithm.learner.update
+        if algorithm.learns_prior and update != "full_loss":
+            name = type(self._inner()).__name__
+            raise ValueError(
+                f"step_size={self.step_size!r} needs an inner learner that solves the "
+                f"regularised problem exactly, which {name} does not: use "
+                "estimator=BiasedRidge() or BiasedLogisticRegression(), or "
+                "step_size='per_coordinate'."
+            )
         if update == "eg" and algorithm.step_size.propose(rule, 1, _ONE).size > 1:
             raise ValueError(
                 "update='eg' needs a single step size: it does not go together with "
@@ -381,7 +391,7 @@ class _BaseFMRL(BaseEstimator):
     def _own(self, state, names):
         """(parameters, row for every task or -1): a known task starts at its own."""
         if names is None or not len(state.known):
-            return None
+            return None, None
         return state.known.parameters, state.known.rows(names)
 
     def _handle_bad_task(self, problem):
@@ -390,8 +400,8 @@ class _BaseFMRL(BaseEstimator):
                 f"{problem} With on_bad_task='skip' such a task is left out."
             )
         if self.on_bad_task == "warn":
-            # through on_bad_task, leave_out, learn, _learned_from, _ingest, the method
-            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=8)
+            # through on_bad_task, learn, _learned_from, _ingest and the method
+            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=7)
 
     def _problem(self, algorithm, batch, t, names, source):
         """Why task t could not be learned from, and what to do."""
@@ -508,9 +518,12 @@ class _BaseFMRL(BaseEstimator):
         if not same_values(parameter_values(self, _OBJECTS), state.values):
             algorithm = self._make_algorithm(state.phi.shape, algorithm.phi_given)
         n_samples = len(targets) if weight is None else len(weight)
+        inner = self._default_estimator() if inner is None else inner
+        if algorithm.learns_noise and hasattr(inner, "noise"):
+            inner = clone(inner).set_params(noise=algorithm.noise(state))
         eta0 = algorithm.learner.step(n_samples)
         return algorithm.learner.adapt(
-            self._default_estimator() if inner is None else inner,
+            inner,
             state.phi.copy(),
             algorithm.step_size.propose(state.rule, n_samples, eta0),
             (X, targets, weight, counts),
@@ -561,7 +574,7 @@ class _BaseFMRL(BaseEstimator):
     def step_size_(self, state):
         """Step size of a next task as long as the last one."""
         n_samples = state.history.array["n_samples"][-1] if len(state.history) else 1
-        eta = state.algorithm.step(state, n_samples)
+        eta = diagonal(state.algorithm.step(state, n_samples))
         return float(eta[0, 0]) if eta.size == 1 else eta
 
     @_learned

@@ -76,10 +76,11 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         Meta step size of 'constant' (Reptile) and first one of 'linear', in [0, 1]. 0
         is single-task learning; 1 starts each task where the last one ended. Not used
         by 'ftl' and 'aogd'.
-    step_size : {'fixed', 'doubling', 'isotropic', 'per_coordinate'} or object, \
-            default='isotropic'
+    step_size : {'fixed', 'doubling', 'isotropic', 'per_coordinate', \
+            'empirical_bayes'} or object, default='isotropic'
         Step size within a task; a name, or an object of :mod:`skmeta.step_size`.
-        'fixed' is the inner learner's own. The others are learned from task to task.
+        'fixed' is the inner learner's own. The others are learned from task to task;
+        'empirical_bayes' for the inner learner `BiasedLogisticRegression`.
     task_column : str or int, default=None
         Name or index of the column of X that holds the task labels. It is not a
         feature.

@@ -7,7 +7,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-from skmeta._validation import check_numeric_y
+from skmeta._prior import predictive_std
+from skmeta._tasks import check_labels, group_rows
+from skmeta._validation import check_numeric_y, check_X
 from skmeta.fmrl._base import _BaseFMRL
 from skmeta.linear_model import OGDRegressor
 
@@ -41,10 +43,11 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
         Meta step size of 'constant' (Reptile) and first one of 'linear', in [0, 1]. 0
         is single-task learning; 1 starts each task where the last one ended. Not used
         by 'ftl' and 'aogd'.
-    step_size : {'fixed', 'doubling', 'isotropic', 'per_coordinate'} or object, \
-            default='isotropic'
+    step_size : {'fixed', 'doubling', 'isotropic', 'per_coordinate', \
+            'empirical_bayes'} or object, default='isotropic'
         Step size within a task; a name, or an object of :mod:`skmeta.step_size`.
-        'fixed' is the inner learner's own. The others are learned from task to task.
+        'fixed' is the inner learner's own. The others are learned from task to task;
+        'empirical_bayes' for the inner learner `BiasedRidge`.
     task_column : str or int, default=None
         Name or index of the column of X that holds the task labels. It is not a
         feature.
@@ -231,7 +234,9 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
         reset = "_state" not in vars(self)
         return self._ingest(X, y, tasks, sample_weight, reset=reset)
 
-    def predict(self, X: Any, *, tasks: ArrayLike | None = None) -> np.ndarray:
+    def predict(
+        self, X: Any, *, tasks: ArrayLike | None = None, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict targets.
 
         Rows of a known task use its own parameters, rows of an unknown one the shared
@@ -244,13 +249,52 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
         tasks : array-like of shape (n_samples,) or a single label, default=None
             Task label of every row. None, without a `task_column`: the shared
             initialization for all rows.
+        return_std : bool, default=False
+            Whether to return standard deviations too: those of a target in a task that
+            nothing is known of, with `step_size='empirical_bayes'`.
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
             Predictions.
+        std : ndarray of shape (n_samples,)
+            Only with `return_std`: standard deviations of the targets, of the noise and
+            the differences between tasks together.
+
+        Raises
+        ------
+        ValueError
+            If standard deviations are asked for and the step size does not give them,
+            or if a task is known: how well its parameters are is not kept. Its rows
+            tell: ``model.adapt(X, y).predict(X_new, return_std=True)``.
         """
-        return self._scores(X, tasks)[:, 0]
+        y = self._scores(X, tasks)[:, 0]
+        return (y, self._std(X, tasks)) if return_std else y
+
+    def _std(self, X, tasks):
+        state = self._state
+        noise = state.algorithm.noise(state)
+        if noise is None:
+            raise ValueError(
+                "return_std=True needs a model of the noise, which step_size="
+                f"{self.step_size!r} does not learn: use step_size='empirical_bayes' "
+                "and fit it to at least one task."
+            )
+        X, labels = self._split_labels(X, tasks)
+        X = check_X(self, X, reset=False)
+        if labels is not None:
+            names, *_ = group_rows(check_labels(labels, X.shape[0]), X.shape[0])
+            known = state.known.rows(names) >= 0
+            if known.any():
+                raise ValueError(
+                    f"Task {names[known.argmax()]!r} is known, and how well is not "
+                    "kept: adapt(...) to its rows returns an estimator whose predict "
+                    "has return_std=True. Leave out tasks= for a task of which nothing "
+                    "is known."
+                )
+        covariance = state.algorithm.step(state, 1)[0]
+        bias = state.algorithm.learner.bias
+        return predictive_std(X, covariance, noise, bias)
 
     def score(
         self,

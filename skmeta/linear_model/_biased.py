@@ -1,19 +1,26 @@
 """BiasedRidge and BiasedLogisticRegression: regularised towards a given parameter."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.lapack import dpotrf, dtrtrs
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 
 from skmeta._losses import LogLoss, Loss, SquaredError
+from skmeta._matrices import are_positive_definite, as_matrices, inverses, roots
+from skmeta._prior import predictive_std
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
-from skmeta._solvers import TaskLoss, minimize
+from skmeta._solvers import TaskLoss, newton
 from skmeta._tasks import Batch
-from skmeta._validation import check_positive, unchanged_on_error
+from skmeta._validation import (
+    check_positive,
+    check_start,
+    check_X,
+    unchanged_on_error,
+)
 from skmeta.linear_model._base import BaseLinear, LinearClassifier, LinearRegressor
 
 BLOCK = 64
@@ -24,7 +31,8 @@ class FullLossLearner:
     """Follow the regularised leader on the full losses of a task.
 
     The iterate before sample i minimises the loss of the samples before it plus
-    ||theta - start||**2 / (2 eta). One pass; no ball.
+    ||theta - start||**2 / (2 eta), or (theta - start)' inv(eta) (theta - start) / 2 for
+    matrices eta, of which a parameter with a row of zeros stays. One pass; no ball.
     """
 
     code: ClassVar[None] = None
@@ -46,12 +54,10 @@ class FullLossLearner:
 
     def adapt(self, estimator, theta, eta, rows, *, average, attributes):
         """A clone of `estimator` trained on checked rows from `theta` on."""
-        adapted = clone(estimator).set_params(
-            alpha=float(1.0 / eta[0, 0]) if eta.size == 1 else 1.0 / eta
-        )
+        adapted = clone(estimator).set_params(alpha=_strength(eta))
         vars(adapted).update(attributes, t_=0)
         X, y, weight, counts = rows
-        adapted._learn(*rows, adapted._make_learner(theta.shape), theta)
+        adapted._learn(*rows, replace(self, eta0=eta), theta)
         if counts is not None:
             X, y = X[counts], y[counts]
         batch = Batch(X, y, weight, np.array([0, len(y)]), None)
@@ -68,30 +74,68 @@ class FullLossLearner:
         task = TaskLoss.of(self.loss, X, y, weight, len(theta), self.bias)
         if not (np.isfinite(task.design).all() and np.isfinite(y).all()):
             return False
-        iterates, theta[:] = self._iterates(task, theta, 1.0 / eta)
+        iterates, theta[:] = self._iterates(task, theta, eta)
         s = task.loss.argument(
             task.targets, np.einsum("mp,mkp->mk", task.design, iterates)
         )
         losses[rows] = task.weight * task.loss.value(s).sum(axis=1)
         slope = task.weight[:, np.newaxis] * task.loss.slope(s)
-        squares = (slope**2).T @ task.design**2
+        if eta.ndim == 3:
+            squares = np.einsum("mk,mp,mq->kpq", slope**2, *[task.design] * 2)
+        else:
+            squares = (slope**2).T @ task.design**2
         grad_sq += squares if grad_sq.shape[1] > 1 else squares.sum()
         if average is not None:
             average[:] = iterates.mean(axis=0)
         return bool(np.isfinite(theta).all() and np.isfinite(squares).all())
 
-    def _iterates(self, task, start, strength):
+    def _iterates(self, task, start, eta):
         """The iterates before every sample (m, n_outputs, p), and the last one."""
+        eta = as_matrices(eta, start.shape)
         if isinstance(task.loss, SquaredError):
-            covariance = np.diag(1.0 / np.broadcast_to(strength, start.shape)[0])
-            iterates, last = recursive_ridge(task, start[0], covariance)
+            iterates, last = recursive_ridge(task, start[0], eta[0].copy())
             return iterates[:, np.newaxis], last[np.newaxis]
         iterates = np.empty((len(task.weight) + 1, *start.shape))
-        iterates[0] = start
-        pull = np.broadcast_to(strength, start.shape)
-        for i in range(len(task.weight)):
-            iterates[i + 1] = minimize(task.head(i + 1), start, pull, iterates[i])
+        for k, root in enumerate(roots(eta)):
+            moved = np.zeros(len(root))
+            iterates[0, k] = start[k]
+            for i in range(len(task.weight)):
+                moved = _leader(task.head(i + 1), k, start[k], root, moved)
+                iterates[i + 1, k] = start[k] + root @ moved
         return iterates[:-1], iterates[-1]
+
+
+def _leader(task, k, center, root, guess):
+    """argmin of row k's loss at center + root @ z, plus ||z||**2 / 2, over z."""
+    b, t = task.row(k)
+    ones = np.ones(len(root))
+    return newton(task.loss, b @ root, t - b @ center, task.weight, 0.0, ones, guess)
+
+
+def _strength(eta):
+    """alpha of a step size."""
+    if eta.size == 1:
+        return float(1.0 / eta[0, 0])
+    if eta.ndim == 2:
+        return 1.0 / eta
+    alpha = inverses(eta)
+    return alpha if len(alpha) > 1 else alpha[0]
+
+
+def _check_alpha(alpha, owner, shape):
+    """The step size of a strength given by the user: one number, array or matrix."""
+    if np.ndim(alpha) < 2 or np.shape(alpha)[-2:] in (shape, (1, 1)):
+        return 1.0 / check_positive(alpha, "alpha", owner, shape)
+    try:
+        alpha = check_start(alpha, "alpha", (*shape, shape[1]))
+    except ValueError as error:
+        raise ValueError(f"The 'alpha' parameter of {owner}: {error}") from error
+    if not are_positive_definite(alpha):
+        raise ValueError(
+            f"The 'alpha' parameter of {owner} must be symmetric and positive definite "
+            "where it is a matrix."
+        )
+    return inverses(alpha)
 
 
 def recursive_ridge(task, theta, covariance):
@@ -117,10 +161,13 @@ def recursive_ridge(task, theta, covariance):
         rows = slice(first, first + BLOCK)
         X, y = task.design[rows], task.targets[rows, 0]
         XC = X @ covariance
-        root = cholesky(XC @ X.T + np.diag(1.0 / task.weight[rows]), lower=True)
-        gain = solve_triangular(root, XC, lower=True)
-        innovation = solve_triangular(root, y - X @ theta, lower=True)
-        moves = gain * innovation[:, np.newaxis]
+        spread = XC @ X.T
+        np.einsum("ii->i", spread)[:] += 1.0 / task.weight[rows]
+        root, _ = dpotrf(spread, lower=True)
+        right = np.column_stack([XC, y - X @ theta])
+        solved, _ = dtrtrs(root, right, lower=True)
+        gain = solved[:, :-1]
+        moves = gain * solved[:, -1:]
         path = theta + np.cumsum(moves, axis=0)
         iterates[rows] = path - moves
         theta = path[-1]
@@ -142,15 +189,14 @@ class _BaseBiased(BaseLinear):
         self.fit_intercept = fit_intercept
 
     def _make_learner(self, shape, max_iter=None):
-        alpha = check_positive(self.alpha, "alpha", type(self).__name__, shape)
-        return FullLossLearner(self._loss, float(self.fit_intercept), 1.0 / alpha)
+        eta0 = _check_alpha(self.alpha, type(self).__name__, shape)
+        return FullLossLearner(self._loss, float(self.fit_intercept), eta0)
 
     def _learn(self, X, y, weight, counts, learner, theta):
         if counts is not None:
             X, y = X[counts], y[counts]
         task = TaskLoss.of(self._loss, X, y, weight, len(theta), learner.bias)
-        strength = np.broadcast_to(1.0 / learner.eta0, theta.shape)
-        theta = self._solve(task, theta, strength)
+        theta = self._solve(task, theta, as_matrices(learner.eta0, theta.shape))
         self.t_ += len(y)
         self.coef_, self.intercept_ = self._shape_coef(theta)
 
@@ -163,11 +209,17 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
 
     Parameters
     ----------
-    alpha : float or array-like of shape (n_features + 1,), default=1.0
+    alpha : float or array-like of shape (n_features + 1,) or \
+            (n_features + 1, n_features + 1), default=1.0
         Strength of the regularisation, > 0; an array gives one to every parameter, the
-        intercept's last.
+        intercept's last. A symmetric, positive definite matrix A stands for the
+        regularisation (theta - init)' A (theta - init) / 2.
     fit_intercept : bool, default=True
         Whether there is an intercept. It is regularised like a weight.
+    noise : float, default=None
+        Variance of the targets about the line, > 0. If it is known, `predict` gives
+        standard deviations: for parameters of prior covariance noise times the inverse
+        of A.
 
     Attributes
     ----------
@@ -213,7 +265,21 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
     array([4.])
     """
 
+    _parameter_constraints: ClassVar[dict] = {
+        **_BaseBiased._parameter_constraints,
+        "noise": [Interval(Real, 0, None, closed="neither"), None],
+    }
     _loss = SquaredError()
+
+    def __init__(
+        self,
+        alpha: float | ArrayLike = 1.0,
+        *,
+        fit_intercept: bool = True,
+        noise: float | None = None,
+    ):
+        super().__init__(alpha, fit_intercept=fit_intercept)
+        self.noise = noise
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -280,8 +346,44 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         reset = not hasattr(self, "t_")
         return self._ingest(X, y, sample_weight, reset=reset)
 
-    def _solve(self, task, theta, strength):
-        covariance = self._covariance.copy() if self.t_ else np.diag(1.0 / strength[0])
+    def predict(
+        self, X: Any, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        return_std : bool, default=False
+            Whether to return standard deviations too.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Predictions.
+        std : ndarray of shape (n_samples,)
+            Only with `return_std`: standard deviations of the targets, of the noise and
+            the uncertainty of the parameters together.
+
+        Raises
+        ------
+        ValueError
+            If standard deviations are asked for and `noise` is None.
+        """
+        y = super().predict(X)
+        if not return_std:
+            return y
+        if self.noise is None:
+            raise ValueError(
+                "return_std=True needs the variance of the noise: give BiasedRidge the "
+                "parameter noise."
+            )
+        X = check_X(self, X, reset=False)
+        return y, predictive_std(X, self._covariance, self.noise, self.fit_intercept)
+
+    def _solve(self, task, theta, eta):
+        covariance = self._covariance.copy() if self.t_ else eta[0].copy()
         _, last = recursive_ridge(task, theta[0], covariance)
         self._covariance = covariance
         return last[np.newaxis]
@@ -296,9 +398,11 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
 
     Parameters
     ----------
-    alpha : float or array-like of shape (n_outputs, n_features + 1), default=1.0
+    alpha : float or array-like of shape (n_outputs, n_features + 1) or \
+            (n_outputs, n_features + 1, n_features + 1), default=1.0
         Strength of the regularisation, > 0, 1 / C in scikit-learn's terms; an array
-        gives one to every parameter, the intercept's last.
+        gives one to every parameter, the intercept's last. Symmetric, positive definite
+        matrices A stand for the regularisation (theta - init)' A (theta - init) / 2.
     fit_intercept : bool, default=True
         Whether there is an intercept. It is regularised like a weight.
 
@@ -420,8 +524,13 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
             _check_partial_fit_first_call(self, classes)
             return self._ingest(X, y, sample_weight, self.classes_, reset=reset)
 
-    def _solve(self, task, theta, strength):
-        center = self._center if self.t_ else theta
-        self._problem = self._problem.joined(task) if self.t_ else task
-        self._center = center
-        return minimize(self._problem, center, strength, theta)
+    def _solve(self, task, theta, eta):
+        if not self.t_:
+            self._center, self._roots, self._problem = theta, roots(eta), task
+        else:
+            self._problem = self._problem.joined(task)
+        theta = self._center.copy()
+        for k, root in enumerate(self._roots):
+            zero = np.zeros(len(root))
+            theta[k] += root @ _leader(self._problem, k, theta[k], root, zero)
+        return theta

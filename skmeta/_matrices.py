@@ -1,0 +1,77 @@
+"""Step sizes as matrices: one per output, positive semidefinite.
+
+A parameter with a row of zeros never moves. Entries may differ by many orders of
+magnitude, so that everything is computed after dividing by the roots of the diagonal.
+"""
+
+import numpy as np
+
+IMMOVABLE = 1e10  # strength of regularisation that stands for a row of zeros
+
+
+def as_matrices(eta, shape):
+    """A step size of any form as one matrix per output, for parameters of `shape`."""
+    if eta.ndim == 3:
+        return eta
+    return np.broadcast_to(eta, shape)[:, :, np.newaxis] * np.eye(shape[1])
+
+
+def diagonal(eta):
+    """The diagonals of matrices; what is one number per parameter, as it is."""
+    return eta if eta.ndim < 3 else diagonals(eta).copy()
+
+
+def diagonals(matrices):
+    """A view of the diagonal of every matrix."""
+    return np.einsum("...ii->...i", matrices)
+
+
+def roots(matrices):
+    """R with R R' = S, for every matrix S."""
+    found = np.empty_like(matrices)
+    for root, S in zip(found, matrices, strict=True):
+        scaled, scale = _scaled(S)
+        values, vectors = np.linalg.eigh(scaled)
+        root[:] = scale[:, np.newaxis] * vectors * np.sqrt(np.maximum(values, 0.0))
+    return found
+
+
+def inverses(matrices):
+    """The inverse of every matrix, `IMMOVABLE` on the diagonal for a row of zeros."""
+    found = np.empty_like(matrices)
+    for inverse, S in zip(found, matrices, strict=True):
+        scaled, scale = _scaled(S)
+        diagonals(scaled)[scale == 0] = 1.0
+        scale[scale == 0] = IMMOVABLE**-0.5
+        inverse[:] = np.linalg.inv(scaled) / (scale * scale[:, np.newaxis])
+        inverse += inverse.T.copy()
+        inverse *= 0.5
+    return found
+
+
+def squared_norm(moved, S):
+    """moved' inv(S) moved; infinite if it moves where S is zero."""
+    scaled, scale = _scaled(S)
+    free = scale > 0
+    if moved[~free].any():
+        return np.inf
+    moved = moved[free] / scale[free]
+    return float(moved @ np.linalg.solve(scaled[np.ix_(free, free)], moved))
+
+
+def are_positive_definite(matrices):
+    """Whether every matrix is symmetric and positive definite."""
+    for S in matrices:
+        if not (diagonals(S) > 0).all():
+            return False
+        scaled, _ = _scaled(S)
+        if np.abs(scaled - scaled.T).max() > 1e-8 or np.linalg.eigvalsh(scaled)[0] <= 0:
+            return False
+    return True
+
+
+def _scaled(S):
+    """S with a diagonal of ones, or zeros; and the roots of its diagonal."""
+    scale = np.sqrt(diagonals(S))
+    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    return S * inverse * inverse[:, np.newaxis], scale

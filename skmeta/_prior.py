@@ -1,0 +1,280 @@
+"""A Gaussian prior of the tasks' parameters, and the noise, learned by online EM.
+
+Everything is computed in units of the rows seen so far: features and target centred and
+divided by their spread (without an intercept: divided by their root mean square). A
+feature that has not varied is zero there, and its slope is not learned. The log loss
+leaves the target as it is and has noise 1.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from skmeta._losses import SquaredError
+from skmeta._matrices import diagonals
+from skmeta._solvers import TaskLoss, newton
+
+START = 0.5  # prior variance and noise before any task, for a target of variance one
+FLOOR = 1e-4  # of both
+RIDGE = 1.0  # information on the mean before any task: as much as one row has
+MAX_ENTRIES = 2**25  # of one matrix per output
+NOT_VARIED = 1e-9  # spread of a feature over its mean up to which it is rounding error
+
+
+class Prior:
+    """What is learned, as named views of one array.
+
+    Attributes
+    ----------
+    information : ndarray of shape (n_outputs, p, p)
+        Sum over tasks of X' P X, P the inverse covariance of a task's targets in units,
+        features counted from `origin`.
+    covariance : ndarray of shape (n_outputs, p, p)
+        Of the tasks' parameters, in units.
+    origin : ndarray of shape (p,)
+        Features of the first row; the last entry is zero.
+    mean, squares : ndarray of shape (p,)
+        Mean and sum of squared deviations of the features and, last, of the target.
+    noise : ndarray of shape (n_outputs,)
+        Variance of the noise, in units.
+    n_rows, length : ndarray of shape (1,)
+        Sum of the weights of all rows, and its running mean per task.
+    """
+
+    def __init__(self, state):
+        p = state.shape[-1]
+        self.information, self.covariance = state[:, :p], state[:, p : 2 * p]
+        self.origin, self.mean, self.squares = state[0, 2 * p : 2 * p + 3]
+        self.noise = state[:, 2 * p + 3, 0]
+        self.n_rows, self.length = state[0, 2 * p + 4 :, :1]
+
+    @staticmethod
+    def start(shape):
+        """The state before the first task."""
+        n_outputs, p = shape
+        state = np.zeros((n_outputs, 2 * p + 6, p))
+        prior = Prior(state)
+        prior.covariance[:] = np.diag(_shares(p))
+        prior.noise[:] = 1.0
+        return state
+
+    # ---- units
+
+    def units(self):
+        """Spread of every feature, 1 for the intercept; and spread of the target."""
+        spread = np.sqrt(self.squares / self.n_rows)
+        spread[spread <= NOT_VARIED * np.abs(self.mean)] = 0.0
+        target_unit, spread[-1] = float(spread[-1]) or 1.0, 1.0
+        return spread, target_unit
+
+    def to_raw(self, spread, origin=0.0):
+        """Matrix from parameters in units to raw ones, but for the target's unit.
+
+        Raw features are counted from `origin`.
+        """
+        inverse = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+        matrix = np.diag(inverse)
+        matrix[-1, :-1] = ((origin - self.mean) * inverse)[:-1]
+        return matrix
+
+    def raw_covariance(self):
+        """Covariance of the tasks' parameters over the noise, in raw coordinates."""
+        matrix = self.to_raw(self.units()[0])
+        relative = self.covariance / self.noise[:, np.newaxis, np.newaxis]
+        return matrix @ relative @ matrix.T
+
+    def raw_noise(self):
+        """Variance of the noise, in raw units."""
+        return self.noise * self.units()[1] ** 2
+
+    # ---- learning
+
+    def learn(self, tasks, phi, guesses, rates, *, full):
+        """Learn from tasks that have one prior.
+
+        Parameters
+        ----------
+        tasks : list of TaskLoss
+        phi : ndarray of shape (n_outputs, p)
+            The mean of the prior, raw.
+        guesses : sequence of ndarray of shape (n_outputs, p)
+            Where to look for the tasks' parameters, raw.
+        rates : sequence of float
+            Share that every task has in what is learned.
+        full : bool
+            Whether the covariance has off-diagonal entries, in units.
+
+        Returns
+        -------
+        move : ndarray of shape (n_outputs, p)
+            From `phi` to the generalised least squares estimate of the mean.
+        parameters : ndarray of shape (n_tasks, n_outputs, p)
+            Posterior mean of the parameters of every task.
+        """
+        first = not self.n_rows
+        for task in tasks:
+            self._see_rows(task)
+        center = phi.copy()
+        if first and not phi.any():
+            center[:, -1] = self.mean[-1]
+        spread, target_unit = self.units()
+        to_raw = self.to_raw(spread)
+        start = self._parameter_in_units(center, spread, target_unit)
+        found = [
+            self._posterior(
+                self._in_units(task, to_raw.diagonal(), target_unit),
+                start,
+                self._parameter_in_units(guess, spread, target_unit),
+            )
+            for task, guess in zip(tasks, guesses, strict=True)
+        ]
+        from_origin = np.diag(spread)
+        from_origin[-1, :-1] = (self.mean - self.origin)[:-1]
+        shares = _shares(len(spread))
+        for task, posterior, rate in zip(tasks, found, rates, strict=True):
+            self.information += from_origin.T @ posterior.information @ from_origin
+            self._learn_covariance(posterior, rate, FLOOR * shares, full)
+            if not task.loss.is_margin:
+                self._learn_noise(posterior.noise, task.weight.sum(), rate)
+        to_units = self.to_raw(spread, self.origin)
+        information = to_units.T @ self.information @ to_units
+        diagonals(information)[:] += RIDGE / shares
+        gradient = sum(posterior.gradient for posterior in found)
+        steps = np.linalg.solve(information, gradient[..., np.newaxis])[..., 0]
+        to_raw *= target_unit
+        moved = np.array([posterior.moved for posterior in found])
+        return center - phi + steps @ to_raw.T, center + moved @ to_raw.T
+
+    def _see_rows(self, task):
+        """Add the rows of a task to means and spreads."""
+        table = task.design.copy()
+        table[:, -1] = 0.0 if task.loss.is_margin else task.targets[:, 0]
+        n_new, has_intercept = task.weight.sum(), task.design[0, -1] != 0
+        if not self.n_rows:
+            self.length[:] = n_new
+            if not task.loss.is_margin:
+                self.covariance *= START
+                self.noise *= START
+            if has_intercept:
+                self.origin[:-1] = table[0, :-1]
+        self.n_rows += n_new
+        if not has_intercept:
+            self.squares += task.weight @ table**2
+            return
+        first = table[0].copy()
+        table -= first  # so that what does not vary is exactly zero
+        mean = task.weight @ table / n_new
+        self.squares += task.weight @ (table - mean) ** 2
+        moved = first + mean - self.mean
+        self.squares += moved**2 * (n_new * (1.0 - n_new / self.n_rows[0]))
+        self.mean += moved * (n_new / self.n_rows[0])
+
+    def _in_units(self, task, inverse, target_unit):
+        design, targets = task.design.copy(), task.targets
+        design[:, :-1] -= self.mean[:-1]
+        design *= inverse
+        if not task.loss.is_margin:
+            targets = (targets - self.mean[-1]) / target_unit
+        return TaskLoss(task.loss, design, targets, task.weight)
+
+    def _parameter_in_units(self, theta, spread, target_unit):
+        inside = theta * spread
+        inside[:, -1] += theta[:, :-1] @ self.mean[:-1] - self.mean[-1]
+        return inside / target_unit
+
+    def _posterior(self, task, center, guess):
+        """The posterior of a task; for the log loss, Laplace's approximation."""
+        rows = [
+            _posterior_row(task, k, center[k], S, self.noise[k], guess[k])
+            for k, S in enumerate(self.covariance)
+        ]
+        return Posterior(*map(np.array, zip(*rows, strict=True)))
+
+    def _learn_covariance(self, posterior, rate, floor, full):
+        moved = posterior.moved
+        found = posterior.covariance + moved[:, :, np.newaxis] * moved[:, np.newaxis]
+        variances = diagonals(self.covariance)
+        if full:
+            self.covariance += rate * (found - self.covariance)
+        else:
+            variances += rate * (diagonals(found) - variances)
+        np.maximum(variances, floor, out=variances)
+
+    def _learn_noise(self, found, n_rows, rate):
+        """The ratio of running means of squares and rows, as tasks differ in length."""
+        self.length += rate * (n_rows - self.length)
+        self.noise += rate * n_rows / self.length * (found - self.noise)
+        np.maximum(self.noise, FLOOR, out=self.noise)
+
+
+class Posterior(NamedTuple):
+    """What a task shows, per output: in units.
+
+    Attributes
+    ----------
+    moved : ndarray of shape (n_outputs, p)
+        Posterior mean minus prior mean.
+    covariance : ndarray of shape (n_outputs, p, p)
+    gradient : ndarray of shape (n_outputs, p)
+        Of the log evidence in the prior mean.
+    information : ndarray of shape (n_outputs, p, p)
+        Minus its second derivative.
+    noise : ndarray of shape (n_outputs,)
+        Expected squared residual of a row.
+    """
+
+    moved: np.ndarray
+    covariance: np.ndarray
+    gradient: np.ndarray
+    information: np.ndarray
+    noise: np.ndarray
+
+
+def _posterior_row(task, k, center, S, noise, guess):
+    loss, weight = task.loss, task.weight / noise
+    b, t = task.row(k)
+    t = t - b @ center
+    if isinstance(loss, SquaredError):
+        A = (b.T * weight) @ b
+        C = _posterior_covariance(S, A)
+        moved = C @ (b.T @ (weight * t))
+        s = b @ moved - t
+        slope = weight * s
+    else:
+        root = np.linalg.cholesky(S)
+        zero, one = np.zeros_like(center), np.ones_like(center)
+        guess = np.linalg.solve(root, guess - center)
+        moved = root @ newton(loss, b @ root, t, weight, zero, one, guess)
+        s = b @ moved - t
+        A = (b.T * (weight * loss.curvature(s))) @ b
+        C = _posterior_covariance(S, A)
+        slope = weight * loss.slope(s)
+    squares = (task.weight @ s**2 + noise * (A * C).sum()) / task.weight.sum()
+    return moved, C, -(slope @ b), A - A @ C @ A, squares
+
+
+def _posterior_covariance(S, A):
+    """inv(inv(S) + A), for an S that may be near to singular."""
+    system = S @ A
+    diagonals(system)[:] += 1.0
+    C = np.linalg.solve(system, S)
+    return 0.5 * (C + C.T)
+
+
+def _shares(p):
+    """Share of every parameter in a target of variance one, the intercept's last.
+
+    Slopes of features in units share one half, the intercept has the other.
+    """
+    shares = np.full(p, 0.5 / (p - 1))
+    shares[-1] = 0.5
+    return shares
+
+
+def predictive_std(X, covariance, noise, bias):
+    """Standard deviation of a target: noise * (1 + x' covariance x), rooted."""
+    X = X.toarray() if sp.issparse(X) else X
+    design = np.column_stack([X, np.full(len(X), float(bias))])
+    explained = np.maximum(((design @ covariance) * design).sum(axis=1), 0.0)
+    return np.sqrt(noise * (1.0 + explained))
