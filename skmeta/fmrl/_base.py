@@ -47,6 +47,7 @@ from skmeta.meta_update import META_UPDATES
 from skmeta.step_size import STEP_SIZES, Fixed
 
 _ONE = np.ones((1, 1))
+FEW_PARAMETERS = 129  # for which matrices are learned without being asked for
 _OBJECTS = ("estimator", "step_size", "meta_update")  # parameters with parameters
 
 
@@ -83,7 +84,7 @@ class _BaseFMRL(BaseEstimator):
         "meta_update": [StrOptions(set(META_UPDATES)), HasMethods("step")],
         "meta_eta0": [Interval(Real, 0, 1, closed="both")],
         "step_size": [
-            StrOptions(set(STEP_SIZES)),
+            StrOptions({"auto", *STEP_SIZES}),
             HasMethods(["start", "propose", "observe"]),
             HasMethods(["start", "propose", "observe_tasks"]),
         ],
@@ -107,7 +108,7 @@ class _BaseFMRL(BaseEstimator):
         task_parameter: str = "last",
         meta_update: Any = "ftl",
         meta_eta0: float = 0.1,
-        step_size: Any = "isotropic",
+        step_size: Any = "auto",
         task_column: str | int | None = None,
         init: str | ArrayLike = "zero",
         n_passes: int = 1,
@@ -155,9 +156,8 @@ class _BaseFMRL(BaseEstimator):
 
     # ---- what differs between classification and regression
 
-    @abstractmethod
-    def _default_estimator(self):
-        """The inner learner that `estimator=None` stands for."""
+    _exact_learner: ClassVar[type]
+    _online_learner: ClassVar[type]
 
     @abstractmethod
     def _check_targets(self, X, y, classes):
@@ -330,10 +330,12 @@ class _BaseFMRL(BaseEstimator):
 
     def _make_algorithm(self, shape, phi_given):
         """The algorithm that the parameters describe."""
+        learner = self._make_learner(shape)
+        rules = {"auto": STEP_SIZES[learner.step_size], **STEP_SIZES}
         algorithm = Algorithm(
-            learner=self._make_learner(shape),
+            learner=learner,
             task_parameter=TASK_PARAMETERS[self.task_parameter],
-            step_size=_resolve(self.step_size, STEP_SIZES),
+            step_size=_resolve(self.step_size, rules),
             meta_update=_resolve(self.meta_update, META_UPDATES),
             meta_eta0=float(self.meta_eta0),
             phi_given=phi_given,
@@ -341,21 +343,26 @@ class _BaseFMRL(BaseEstimator):
         self._check_parts(algorithm, algorithm.step_size.start(shape), shape)
         return algorithm
 
-    def _inner(self):
+    def _inner(self, shape):
         """The inner learner, its parameters validated."""
-        if self.estimator is None:
-            return self._default_estimator()
-        return _validated(self.estimator)
+        if self.estimator is not None:
+            return _validated(self.estimator)
+        if isinstance(self.step_size, str):
+            exact = self.step_size == "empirical_bayes" or (
+                self.step_size == "auto" and shape[1] <= FEW_PARAMETERS
+            )
+        else:
+            exact = hasattr(self.step_size, "observe_tasks")
+        return (self._exact_learner if exact else self._online_learner)()
 
     def _make_learner(self, shape):
-        inner = self._inner()
+        inner = self._inner(shape)
         same_kind = is_classifier if is_classifier(self) else is_regressor
         if not same_kind(inner):
-            own_kind = type(self._default_estimator()).__name__
             raise ValueError(
-                f"The 'estimator' parameter of {type(self).__name__} must be an "
-                f"{own_kind} or another linear model of that kind. Got {inner!r} "
-                "instead."
+                f"The 'estimator' parameter of {type(self).__name__} must be "
+                f"{self._online_learner.__name__}() or another linear model of that "
+                f"kind. Got {inner!r} instead."
             )
         if isinstance(inner, BaseLinear):
             return inner._make_learner(shape)
@@ -365,7 +372,7 @@ class _BaseFMRL(BaseEstimator):
         """Refuse parts that do not go together."""
         update = algorithm.learner.update
         if algorithm.learns_prior and update != "full_loss":
-            name = type(self._inner()).__name__
+            name = type(self._inner(shape)).__name__
             raise ValueError(
                 f"step_size={self.step_size!r} needs an inner learner that solves the "
                 f"regularised problem exactly, which {name} does not: use "
@@ -518,7 +525,7 @@ class _BaseFMRL(BaseEstimator):
         if not same_values(parameter_values(self, _OBJECTS), state.values):
             algorithm = self._make_algorithm(state.phi.shape, algorithm.phi_given)
         n_samples = len(targets) if weight is None else len(weight)
-        inner = self._default_estimator() if inner is None else inner
+        inner = self._inner(state.phi.shape) if inner is None else inner
         if algorithm.learns_noise and hasattr(inner, "noise"):
             inner = clone(inner).set_params(noise=algorithm.noise(state))
         eta0 = algorithm.learner.step(n_samples)
@@ -543,12 +550,12 @@ class _BaseFMRL(BaseEstimator):
     @_learned
     def coef_(self, state):
         """Weights of the shared initialization."""
-        return self._shape_coef(state.phi)[0]
+        return self._shape_coef(state.phi.copy())[0]
 
     @_learned
     def intercept_(self, state):
         """Intercept of the shared initialization."""
-        return self._shape_coef(state.phi)[1]
+        return self._shape_coef(state.phi.copy())[1]
 
     @_learned
     def task_labels_(self, state):

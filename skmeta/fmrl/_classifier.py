@@ -17,7 +17,7 @@ from skmeta._validation import (
     unchanged_on_error,
 )
 from skmeta.fmrl._base import _BaseFMRL
-from skmeta.linear_model import OGDClassifier
+from skmeta.linear_model import BiasedLogisticRegression, OGDClassifier
 from skmeta.linear_model._base import (
     check_several_classes,
     most_likely,
@@ -36,13 +36,16 @@ def _are_same(classes, known):
 
 
 def _has_probabilities(model):
-    inner = model._default_estimator() if model.estimator is None else model.estimator
-    if getattr(inner, "loss", None) in POSITIVE_PROBABILITY:
+    if _loss_of(model.estimator) in POSITIVE_PROBABILITY:
         return True
     raise AttributeError(
         f"predict_proba is available for an estimator with loss in "
-        f"{sorted(POSITIVE_PROBABILITY)}, not for {inner!r}"
+        f"{sorted(POSITIVE_PROBABILITY)}, not for {model.estimator!r}"
     )
+
+
+def _loss_of(estimator):
+    return "log_loss" if estimator is None else getattr(estimator, "loss", None)
 
 
 class FMRLClassifier(ClassifierMixin, _BaseFMRL):
@@ -183,6 +186,9 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
     >>> bool(model.score(X, y, tasks=tasks) > model.score(X, y) > 0.5)
     True
     """
+
+    _exact_learner = BiasedLogisticRegression
+    _online_learner = OGDClassifier
 
     def fit(
         self,
@@ -343,8 +349,7 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
             Probabilities, in the order of `classes_`.
         """
         scores = self._scores(X, tasks)
-        inner = self._default_estimator() if self.estimator is None else self.estimator
-        return class_probabilities(inner.loss, scores)
+        return class_probabilities(_loss_of(self.estimator), scores)
 
     def score(
         self,
@@ -374,9 +379,6 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         """
         predicted = self.predict(X, tasks=tasks)
         return accuracy_score(y, predicted, sample_weight=sample_weight)
-
-    def _default_estimator(self):
-        return OGDClassifier()
 
     def _check_targets(self, X, y, classes):
         y, missing = check_class_labels(self, X, y)

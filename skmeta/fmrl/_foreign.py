@@ -24,6 +24,7 @@ class ForeignLearner:
     """
 
     code: ClassVar[None] = None
+    step_size: ClassVar[str] = "fixed"
     shuffle: ClassVar[bool] = False
     update: ClassVar[str] = "foreign"
     bias: ClassVar[float] = 1.0

@@ -11,7 +11,7 @@ from skmeta._prior import predictive_std
 from skmeta._tasks import check_labels, group_rows
 from skmeta._validation import check_numeric_y, check_X
 from skmeta.fmrl._base import _BaseFMRL
-from skmeta.linear_model import OGDRegressor
+from skmeta.linear_model import BiasedRidge, OGDRegressor
 
 
 class FMRLRegressor(RegressorMixin, _BaseFMRL):
@@ -150,6 +150,9 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
     >>> bool(((y - known) ** 2).mean() < ((y - model.predict(X)) ** 2).mean())
     True
     """
+
+    _exact_learner = BiasedRidge
+    _online_learner = OGDRegressor
 
     def fit(
         self,
@@ -323,9 +326,6 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
             R^2, at most 1.
         """
         return r2_score(y, self.predict(X, tasks=tasks), sample_weight=sample_weight)
-
-    def _default_estimator(self):
-        return OGDRegressor()
 
     def _check_targets(self, X, y, classes):
         return check_numeric_y(self, X, y)

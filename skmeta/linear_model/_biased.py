@@ -36,6 +36,7 @@ class FullLossLearner:
     """
 
     code: ClassVar[None] = None
+    step_size: ClassVar[str] = "empirical_bayes"
     max_iter: ClassVar[int] = 1
     shuffle: ClassVar[bool] = False
     update: ClassVar[str] = "full_loss"

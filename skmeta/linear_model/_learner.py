@@ -32,6 +32,7 @@ class OGDLearner:
     """
 
     code: ClassVar[int] = 0
+    step_size: ClassVar[str] = "isotropic"
 
     loss: Loss
     update: str
