@@ -59,11 +59,12 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
     Parameters
     ----------
     estimator : estimator, default=None
-        The inner learner, trained within a task. None stands for `OGDClassifier()`,
-        whose implicit update does not diverge, whatever the scale of the features; it
-        learns well if they are scaled. Any linear classifier
-        with `partial_fit` and settable `coef_` and `intercept_` will do, with
-        `step_size='fixed'` and `task_parameter='last'`.
+        The inner learner, trained within a task. None stands for
+        `BiasedLogisticRegression()`, solved exactly, where the step size is
+        'empirical_bayes', or 'auto' and there are at most 128 features; else for
+        `OGDClassifier()`, whose implicit update does not diverge, whatever the scale of
+        the features, but learns well only if they are scaled. Any linear classifier with `partial_fit`
+        and settable `coef_` and `intercept_` will do, with `task_parameter='last'`.
     task_parameter : {'last', 'average', 'regularized', 'optimum'}, default='last'
         The parameter that stands for a finished task: the last iterate; the average of
         the iterates at which gradients were taken; the minimiser of the task's loss
@@ -79,11 +80,13 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         Meta step size of 'constant' (Reptile) and first one of 'linear', in [0, 1]. 0
         is single-task learning; 1 starts each task where the last one ended. Not used
         by 'ftl' and 'aogd'.
-    step_size : {'fixed', 'doubling', 'isotropic', 'per_coordinate', \
-            'empirical_bayes'} or object, default='isotropic'
+    step_size : {'auto', 'fixed', 'doubling', 'isotropic', 'per_coordinate', \
+            'empirical_bayes'} or object, default='auto'
         Step size within a task; a name, or an object of :mod:`skmeta.step_size`.
-        'fixed' is the inner learner's own. The others are learned from task to task;
-        'empirical_bayes' for the inner learner `BiasedLogisticRegression`.
+        'fixed' is the inner learner's own. The others are learned from task to task,
+        'empirical_bayes' for an inner learner that is solved exactly. 'auto' is
+        'empirical_bayes' for such a learner, 'isotropic' for `OGDClassifier` and
+        'fixed' for any other.
     task_column : str or int, default=None
         Name or index of the column of X that holds the task labels. It is not a
         feature.
