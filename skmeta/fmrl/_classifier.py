@@ -63,8 +63,9 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         `BiasedLogisticRegression()`, solved exactly, where the step size is
         'empirical_bayes', or 'auto' and there are at most 128 features; else for
         `OGDClassifier()`, whose implicit update does not diverge, whatever the scale of
-        the features, but learns well only if they are scaled. Any linear classifier with `partial_fit`
-        and settable `coef_` and `intercept_` will do, with `task_parameter='last'`.
+        the features, but learns well only if they are scaled. Any linear classifier
+        with `partial_fit` and settable `coef_` and `intercept_` will do, with
+        `task_parameter='last'`.
     task_parameter : {'last', 'average', 'regularized', 'optimum'}, default='last'
         The parameter that stands for a finished task: the last iterate; the average of
         the iterates at which gradients were taken; the minimiser of the task's loss
