@@ -67,6 +67,7 @@ class FullLossLearner:
         adapted.grad_sq_, adapted.grad_sq_norm_ = grad_sq, float(grad_sq.sum())
         return adapted
 
+    @np.errstate(over="ignore", invalid="ignore")
     def run_task(self, batch, t, theta, eta, losses, average, grad_sq):
         rows = batch.rows(t)
         weight = None if batch.sample_weight is None else batch.sample_weight[rows]
@@ -152,7 +153,7 @@ def recursive_ridge(task, theta, covariance):
     Returns
     -------
     iterates : ndarray of shape (m, p)
-        The parameters before every row.
+        The parameters before every row; NaN where numbers are too large.
     theta : ndarray of shape (p,)
         The parameter after the last row.
     """
@@ -163,7 +164,9 @@ def recursive_ridge(task, theta, covariance):
         XC = X @ covariance
         spread = XC @ X.T
         np.einsum("ii->i", spread)[:] += 1.0 / task.weight[rows]
-        root, _ = dpotrf(spread, lower=True)
+        root, failed = dpotrf(spread, lower=True)
+        if failed:
+            return np.full_like(iterates, np.nan), np.full_like(theta, np.nan)
         right = np.column_stack([XC, y - X @ theta])
         solved, _ = dtrtrs(root, right, lower=True)
         gain = solved[:, :-1]
