@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg.lapack import dgesv, dposv
 
 from skmeta._losses import SquaredError
 from skmeta._matrices import diagonals
@@ -141,7 +142,8 @@ class Prior:
         information = to_units.T @ self.information @ to_units
         diagonals(information)[:] += RIDGE / shares
         gradient = sum(posterior.gradient for posterior in found)
-        steps = np.linalg.solve(information, gradient[..., np.newaxis])[..., 0]
+        pairs = zip(information, gradient, strict=True)
+        steps = np.array([dposv(H, score)[1] for H, score in pairs])
         to_raw *= target_unit
         moved = np.array([posterior.moved for posterior in found])
         return center - phi + steps @ to_raw.T, center + moved @ to_raw.T
@@ -258,7 +260,7 @@ def _posterior_covariance(S, A):
     """inv(inv(S) + A), for an S that may be near to singular."""
     system = S @ A
     diagonals(system)[:] += 1.0
-    C = np.linalg.solve(system, S)
+    C = dgesv(system, S)[2]
     return 0.5 * (C + C.T)
 
 

@@ -42,7 +42,8 @@ class TaskLoss(NamedTuple):
     def of(cls, loss, X, y, weight, n_outputs, bias):
         """From rows as the kernels read them."""
         X = X.toarray() if sp.issparse(X) else X
-        design = np.column_stack([X, np.full(len(y), bias)]).astype(float)
+        design = np.empty((len(y), X.shape[1] + 1))
+        design[:, :-1], design[:, -1] = X, bias
         targets = y[:, np.newaxis]
         if n_outputs > 1:
             targets = np.where(targets == np.arange(n_outputs), 1.0, -1.0)

@@ -76,13 +76,13 @@ class FullLossLearner:
         if not (np.isfinite(task.design).all() and np.isfinite(y).all()):
             return False
         iterates, theta[:] = self._iterates(task, theta, eta)
-        s = task.loss.argument(
-            task.targets, np.einsum("mp,mkp->mk", task.design, iterates)
-        )
+        scores = (iterates @ task.design[:, :, np.newaxis])[:, :, 0]
+        s = task.loss.argument(task.targets, scores)
         losses[rows] = task.weight * task.loss.value(s).sum(axis=1)
         slope = task.weight[:, np.newaxis] * task.loss.slope(s)
         if eta.ndim == 3:
-            squares = np.einsum("mk,mp,mq->kpq", slope**2, *[task.design] * 2)
+            weighted = task.design.T * slope.T[:, np.newaxis] ** 2
+            squares = weighted @ task.design
         else:
             squares = (slope**2).T @ task.design**2
         grad_sq += squares if grad_sq.shape[1] > 1 else squares.sum()
