@@ -50,12 +50,6 @@ class TaskLoss(NamedTuple):
         weight = np.ones(len(y)) if weight is None else weight
         return cls(loss, design, targets, weight)
 
-    def head(self, n_samples):
-        """The task of the first samples."""
-        rows = slice(n_samples)
-        parts = self.design[rows], self.targets[rows], self.weight[rows]
-        return TaskLoss(self.loss, *parts)
-
     def joined(self, other):
         """The task of the samples of both."""
         pairs = zip(self[1:], other[1:], strict=True)

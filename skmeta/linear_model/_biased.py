@@ -98,19 +98,26 @@ class FullLossLearner:
             return iterates[:, np.newaxis], last[np.newaxis]
         iterates = np.empty((len(task.weight) + 1, *start.shape))
         for k, root in enumerate(roots(eta)):
-            moved = np.zeros(len(root))
-            iterates[0, k] = start[k]
-            for i in range(len(task.weight)):
-                moved = _leader(task.head(i + 1), k, start[k], root, moved)
-                iterates[i + 1, k] = start[k] + root @ moved
+            leader = _Leader(task, k, start[k], root)
+            z = np.zeros((len(iterates), len(root)))
+            for i in range(1, len(z)):
+                z[i] = leader.after(i, z[i - 1])
+            iterates[:, k] = start[k] + z @ root.T
         return iterates[:-1], iterates[-1]
 
 
-def _leader(task, k, center, root, guess):
+class _Leader:
     """argmin of row k's loss at center + root @ z, plus ||z||**2 / 2, over z."""
-    b, t = task.row(k)
-    ones = np.ones(len(root))
-    return newton(task.loss, b @ root, t - b @ center, task.weight, 0.0, ones, guess)
+
+    def __init__(self, task, k, center, root):
+        b, t = task.row(k)
+        self.loss, self.weight = task.loss, task.weight
+        self.b, self.t, self.ones = b @ root, t - b @ center, np.ones(len(root))
+
+    def after(self, n, guess):
+        """z for the first n samples."""
+        parts = self.b[:n], self.t[:n], self.weight[:n]
+        return newton(self.loss, *parts, 0.0, self.ones, guess)
 
 
 def _strength(eta):
@@ -534,6 +541,7 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
             self._problem = self._problem.joined(task)
         theta = self._center.copy()
         for k, root in enumerate(self._roots):
-            zero = np.zeros(len(root))
-            theta[k] += root @ _leader(self._problem, k, theta[k], root, zero)
+            leader = _Leader(self._problem, k, theta[k], root)
+            z = leader.after(len(self._problem.weight), np.zeros(len(root)))
+            theta[k] += root @ z
         return theta
