@@ -59,28 +59,37 @@ class Reference:
         self.share = np.r_[np.full(p, 0.5 / p), 0.5]
         self.S = np.diag(self.share) * (0.5 if noise is None else 1.0)
         self.v = 0.5 if noise is None else noise
+        self.moves, self.determined = np.diag(self.S).copy(), np.ones(p + 1)
         self.phi, self.t, self.seen, self.precisions = np.zeros(p + 1), 0, [], []
 
     def update(self, tasks, weights):
         for (X, y), w in zip(tasks, weights, strict=True):
             self.seen.append((X, y, w))
-            self.M = getattr(self, "M", w.sum())
+            if len(self.seen) == 1:
+                self.residuals, self.free = 0.5 * w.sum(), w.sum()
         self._standardise()
         if self.t == 0 and self.fixed_noise is None:
             self.phi = self.phi + np.r_[np.zeros(len(self.phi) - 1), self.shift]
         S, v = self.S.copy(), self.v
         found = [self._posterior(*task, S, v) for task in self.seen[-len(tasks) :]]
         score = 0.0
-        for w, (moved, C, P, gradient, r) in zip(weights, found, strict=True):
+        for moved, C, P, gradient, residuals, free in found:
             self.t += 1
             g = (self.t + 1.0) ** -self.decay
-            target = np.outer(moved, moved) + C
-            self.S += g * ((target if self.full else np.diag(np.diag(target))) - self.S)
+            if self.full:
+                self.S = (1 - g) * self.S + g * (np.outer(moved, moved) + C)
+            else:
+                part = 1 - np.diag(C) / np.diag(S)
+                rate = g * np.r_[np.isfinite(self.spread), 1.0]
+                self.moves = (1 - rate) * self.moves + rate * moved**2
+                self.determined = (1 - rate) * self.determined + rate * part
+                self.S = np.diag(self.moves / self.determined)
             lifted = np.maximum(np.diag(self.S), 1e-4 * self.share)
             self.S += np.diag(lifted - np.diag(self.S))
             if self.fixed_noise is None:
-                self.M += g * (w.sum() - self.M)
-                self.v = max(self.v + g * w.sum() / self.M * (r - self.v), 1e-4)
+                self.residuals = (1 - g) * self.residuals + g * residuals
+                self.free = (1 - g) * self.free + g * free
+                self.v = max(self.residuals / self.free, 1e-4)
             self.precisions.append(P)
             score = score + gradient
         H = np.diag(1.0 / self.share)
@@ -117,8 +126,8 @@ class Reference:
         P = np.linalg.inv(Z @ S @ Z.T + v * np.diag(1.0 / w))
         moved = S @ Z.T @ P @ e
         C = S - S @ Z.T @ P @ Z @ S
-        r = (w @ (e - Z @ moved) ** 2 + np.trace(Z @ C @ Z.T * w)) / w.sum()
-        return moved, C, P, Z.T @ P @ e, r
+        free = w.sum() - np.trace(Z @ C @ Z.T @ np.diag(w)) / v
+        return moved, C, P, Z.T @ P @ e, w @ (e - Z @ moved) ** 2, free
 
     def step_size(self):
         return self._to_raw() @ (self.S / self.v) @ self._to_raw().T
@@ -142,13 +151,9 @@ class LogisticReference(Reference):
         p = 1.0 / (1.0 + np.exp(-(Z @ moved + offset)))
         W = np.diag(w * p * (1 - p))
         C = np.linalg.inv(precision + Z.T @ W @ Z)
-        return (
-            moved,
-            C,
-            np.linalg.inv(np.linalg.inv(W) + Z @ S @ Z.T),
-            (Z.T @ (w * (0.5 * (y + 1) - p))),
-            1.0,
-        )
+        P = np.linalg.inv(np.linalg.inv(W) + Z @ S @ Z.T)
+        gradient = Z.T @ (w * (0.5 * (y + 1) - p))
+        return moved, C, P, gradient, 0.0, 0.0
 
 
 def batches(X, y, tasks, weight, size):
