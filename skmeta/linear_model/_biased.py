@@ -68,6 +68,7 @@ class FullLossLearner:
         adapted.grad_sq_, adapted.grad_sq_norm_ = grad_sq, float(grad_sq.sum())
         return adapted
 
+    @np.errstate(over="ignore", invalid="ignore")
     def run_task(self, batch, t, theta, eta, losses, average, grad_sq):
         rows = batch.rows(t)
         weight = None if batch.sample_weight is None else batch.sample_weight[rows]
@@ -76,13 +77,13 @@ class FullLossLearner:
         if not (np.isfinite(task.design).all() and np.isfinite(y).all()):
             return False
         iterates, theta[:] = self._iterates(task, theta, eta)
-        s = task.loss.argument(
-            task.targets, np.einsum("mp,mkp->mk", task.design, iterates)
-        )
+        scores = (iterates @ task.design[:, :, np.newaxis])[:, :, 0]
+        s = task.loss.argument(task.targets, scores)
         losses[rows] = task.weight * task.loss.value(s).sum(axis=1)
         slope = task.weight[:, np.newaxis] * task.loss.slope(s)
         if eta.ndim == 3:
-            squares = np.einsum("mk,mp,mq->kpq", slope**2, *[task.design] * 2)
+            weighted = task.design.T * slope.T[:, np.newaxis] ** 2
+            squares = weighted @ task.design
         else:
             squares = (slope**2).T @ task.design**2
         grad_sq += squares if grad_sq.shape[1] > 1 else squares.sum()
@@ -98,19 +99,26 @@ class FullLossLearner:
             return iterates[:, np.newaxis], last[np.newaxis]
         iterates = np.empty((len(task.weight) + 1, *start.shape))
         for k, root in enumerate(roots(eta)):
-            moved = np.zeros(len(root))
-            iterates[0, k] = start[k]
-            for i in range(len(task.weight)):
-                moved = _leader(task.head(i + 1), k, start[k], root, moved)
-                iterates[i + 1, k] = start[k] + root @ moved
+            leader = _Leader(task, k, start[k], root)
+            z = np.zeros((len(iterates), len(root)))
+            for i in range(1, len(z)):
+                z[i] = leader.after(i, z[i - 1])
+            iterates[:, k] = start[k] + z @ root.T
         return iterates[:-1], iterates[-1]
 
 
-def _leader(task, k, center, root, guess):
+class _Leader:
     """argmin of row k's loss at center + root @ z, plus ||z||**2 / 2, over z."""
-    b, t = task.row(k)
-    ones = np.ones(len(root))
-    return newton(task.loss, b @ root, t - b @ center, task.weight, 0.0, ones, guess)
+
+    def __init__(self, task, k, center, root):
+        b, t = task.row(k)
+        self.loss, self.weight = task.loss, task.weight
+        self.b, self.t, self.ones = b @ root, t - b @ center, np.ones(len(root))
+
+    def after(self, n, guess):
+        """z for the first n samples."""
+        parts = self.b[:n], self.t[:n], self.weight[:n]
+        return newton(self.loss, *parts, 0.0, self.ones, guess)
 
 
 def _strength(eta):
@@ -153,7 +161,7 @@ def recursive_ridge(task, theta, covariance):
     Returns
     -------
     iterates : ndarray of shape (m, p)
-        The parameters before every row.
+        The parameters before every row; NaN where numbers are too large.
     theta : ndarray of shape (p,)
         The parameter after the last row.
     """
@@ -164,7 +172,9 @@ def recursive_ridge(task, theta, covariance):
         XC = X @ covariance
         spread = XC @ X.T
         np.einsum("ii->i", spread)[:] += 1.0 / task.weight[rows]
-        root, _ = dpotrf(spread, lower=True)
+        root, failed = dpotrf(spread, lower=True)
+        if failed:
+            return np.full_like(iterates, np.nan), np.full_like(theta, np.nan)
         right = np.column_stack([XC, y - X @ theta])
         solved, _ = dtrtrs(root, right, lower=True)
         gain = solved[:, :-1]
@@ -532,6 +542,7 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
             self._problem = self._problem.joined(task)
         theta = self._center.copy()
         for k, root in enumerate(self._roots):
-            zero = np.zeros(len(root))
-            theta[k] += root @ _leader(self._problem, k, theta[k], root, zero)
+            leader = _Leader(self._problem, k, theta[k], root)
+            z = leader.after(len(self._problem.weight), np.zeros(len(root)))
+            theta[k] += root @ z
         return theta
