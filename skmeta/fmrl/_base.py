@@ -26,6 +26,7 @@ from skmeta._validation import (
 )
 from skmeta.fmrl._algorithm import Algorithm, learn, trace
 from skmeta.fmrl._foreign import ForeignLearner
+from skmeta.fmrl._init import INIT_RULES
 from skmeta.fmrl._state import KnownTasks, MetaState
 from skmeta.fmrl._task_parameter import TASK_PARAMETERS
 from skmeta.linear_model._base import BaseLinear
@@ -73,7 +74,7 @@ class _BaseFMRL(BaseEstimator):
             HasMethods(["start", "propose", "observe"]),
         ],
         "task_column": [str, Integral, None],
-        "init": [StrOptions({"zero"}), "array-like"],
+        "init": [StrOptions({"zero", *INIT_RULES}), "array-like"],
         "meta_batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
         "n_passes": [Interval(Integral, 1, None, closed="left")],
@@ -175,14 +176,14 @@ class _BaseFMRL(BaseEstimator):
                 self._validate_params()
             checked = self._check(X, y, tasks, sample_weight, classes, reset)
             batch, names, source = checked
-            state = self._start(batch.X.shape[1], reset)
+            state = self._start(batch, reset)
             kept = self.store_tasks and names is not None
             n_tasks = len(batch.starts) - 1
             parameters = np.empty((n_tasks, *state.phi.shape)) if kept else None
             own = self._own(state, names) if n_passes is None else None
             for n_pass in range(n_passes or 1):
                 done = self._learn(state, batch, own, parameters, names, source)
-                if n_passes and not done.any():
+                if not done.any() and (n_passes or (reset and self._pools())):
                     raise ValueError(
                         f"None of the {len(done)} tasks can be learned from. "
                         + self._problem(state.algorithm, batch, 0, names, source)
@@ -194,6 +195,10 @@ class _BaseFMRL(BaseEstimator):
                 state.known = state.known.store(names, parameters[done])
             self._state = state
         return self
+
+    def _pools(self):
+        """Whether the first initialization is computed from the rows of a call."""
+        return isinstance(self.init, str) and self.init in INIT_RULES
 
     def _check(self, X, y, tasks, sample_weight, classes, reset):
         """What users pass in as a batch, the task labels or None, and a source."""
@@ -216,7 +221,7 @@ class _BaseFMRL(BaseEstimator):
         model = clone(self)
         model._validate_params()
         batch, names, source = model._check(X, y, tasks, None, None, reset=True)
-        state = model._start(batch.X.shape[1], reset=True)
+        state = model._start(batch, reset=True)
         if isinstance(state.algorithm.learner, ForeignLearner):
             raise ValueError(
                 f"{type(state.algorithm.learner.estimator).__name__} reports no "
@@ -242,17 +247,18 @@ class _BaseFMRL(BaseEstimator):
         )
         return state.algorithm.learner.shuffled(batch.order, batch.starts, generators)
 
-    def _start(self, n_features, reset):
+    def _start(self, batch, reset):
         """A draft of the state, with the algorithm that the parameters describe."""
+        n_features = batch.X.shape[1]
         shape = (self._n_outputs(), n_features + 1)
-        phi_given = not isinstance(self.init, str)
+        is_array = not isinstance(self.init, str)
         algorithm = Algorithm(
             learner=self._make_learner(shape),
             task_parameter=TASK_PARAMETERS[self.task_parameter],
             step_size=_resolve(self.step_size, STEP_SIZES),
             meta_update=_resolve(self.meta_update, META_UPDATES),
             meta_eta0=float(self.meta_eta0),
-            phi_given=phi_given,
+            phi_given=is_array or self._pools(),
         )
         rule = algorithm.step_size.start(shape)
         self._check_parts(algorithm, rule, shape)
@@ -272,14 +278,18 @@ class _BaseFMRL(BaseEstimator):
                 state.known = KnownTasks(shape)
             check_offset(state.phi, "What was learned", algorithm.learner.bias)
             return state
-        phi = np.zeros(shape)
-        if phi_given:
+        phi, weight = np.zeros(shape), 0.0
+        if self._pools():
+            phi, weight = INIT_RULES[self.init](batch, algorithm.learner, shape)
+        if is_array:
             without_intercept = np.shape(self.init)[-1:] == (n_features,)
             width = n_features if without_intercept else n_features + 1
             phi[:, :width] = check_start(self.init, "init", (shape[0], width))
         check_offset(phi, "init", algorithm.learner.bias)
         seed = int(check_random_state(self.random_state).randint(2**31))
-        return MetaState(algorithm, phi, rule, seed)
+        state = MetaState(algorithm, phi, rule, seed)
+        state.clock[1] = weight
+        return state
 
     def _inner(self):
         """The inner learner, its parameters validated."""
@@ -312,8 +322,13 @@ class _BaseFMRL(BaseEstimator):
         if not isinstance(algorithm.learner, ForeignLearner):
             return
         algorithm.learner.check(shape)
+        name = type(algorithm.learner.estimator).__name__
+        if self._pools():
+            raise ValueError(
+                f"{name} names no loss to pool the rows with: use init='zero' or an "
+                f"array, or an estimator of skmeta.linear_model. Got {self.init!r}."
+            )
         if not isinstance(algorithm.step_size, Fixed) or self.task_parameter != "last":
-            name = type(algorithm.learner.estimator).__name__
             raise ValueError(
                 f"{name} reports neither gradients nor its average iterate: use it "
                 "with step_size='fixed' and task_parameter='last', or use an estimator "
