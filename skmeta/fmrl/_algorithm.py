@@ -90,47 +90,116 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
     )
     algorithm = replace(algorithm, task_parameter=task_parameter)
     done, history = np.ones(n_tasks, dtype=bool), np.empty(n_tasks, HISTORY)
+    is_alone = _candidates(algorithm, state)[0][0] is algorithm.step_size
 
-    def run(first, last, parameters, grad_sq=None):
-        """Yield the tasks that fail."""
+    if meta_batch_size == 1 and is_alone:
         moving = state.phi, state.rule, state.clock, *(own or (None, None))
-        while first < last:
-            first = 1 + algorithm.learn_tasks(
-                batch, first, last, *moving, history, parameters, grad_sq
-            )
-            if first <= last:
-                done[first - 1] = False
-                yield first - 1
-
-    if meta_batch_size == 1:
-        for t in run(0, n_tasks, parameters):
+        room = history, parameters, None
+        for t in _run(algorithm, batch, 0, n_tasks, moving, room):
+            done[t] = False
             on_bad_task(t, algorithm)
         return done, history
 
-    if parameters is None:
-        parameters = np.empty((n_tasks, *state.phi.shape))
-    grad_sq = np.empty((n_tasks, *algorithm.step(state, 1).shape))
-
-    def run_chunk(first, last):
-        return list(run(first, last, parameters, grad_sq))
-
+    trials = _Trials(algorithm, state, batch, own)
     with Parallel(n_jobs=effective_n_jobs(n_jobs), prefer="threads") as parallel:
         for first in range(0, n_tasks, meta_batch_size):
             last = min(first + meta_batch_size, n_tasks)
-            edges = np.linspace(first, last, parallel.n_jobs + 1).astype(int)
-            chunks = zip(edges[:-1], edges[1:], strict=True)
-            failed = parallel(delayed(run_chunk)(*chunk) for chunk in chunks)
-            for t in (t for chunk in failed for t in chunk):
+            leader = trials.run(state, first, last, parallel)
+            for t in first + np.flatnonzero(~trials.done[leader, first:last]):
                 on_bad_task(t, algorithm)
-            learned = first + np.flatnonzero(done[first:last])
-            _move(
-                algorithm,
-                state,
-                history[learned],
-                parameters[learned],
-                grad_sq[learned],
-            )
+            learned = trials.move(state, leader, first, last)
+            done[first:last] = trials.done[leader, first:last]
+            history[learned] = trials.history[leader, learned]
+            if parameters is not None:
+                parameters[learned] = trials.parameters[leader, learned]
     return done, history
+
+
+def _candidates(algorithm, state):
+    """The step-size rules that every task is run with, and their states."""
+    rule = algorithm.step_size
+    if hasattr(rule, "candidates"):
+        return rule.candidates(state.rule)
+    return [(rule, state.rule)]
+
+
+def _run(algorithm, batch, first, last, moving, room):
+    """The loop over tasks, which goes on after a task that fails; yields those."""
+    while first < last:
+        first = 1 + algorithm.learn_tasks(batch, first, last, *moving, *room)
+        if first <= last:
+            yield first - 1
+
+
+class _Trials:
+    """Meta-batches of one or more tasks, run with every candidate step size.
+
+    Attributes
+    ----------
+    done, history, parameters, grad_sq : ndarray of shape (n_candidates, n_tasks, ...)
+    """
+
+    def __init__(self, algorithm, state, batch, own):
+        self._algorithm, self._batch, self._own = algorithm, batch, own
+        self._runs = [
+            (replace(algorithm, step_size=rule), part)
+            for rule, part in _candidates(algorithm, state)
+        ]
+        shape = len(self._runs), len(batch.starts) - 1
+        self.done = np.ones(shape, dtype=bool)
+        self.history = np.zeros(shape, HISTORY)
+        self.parameters = np.zeros((*shape, *state.phi.shape))
+        self.grad_sq = np.empty((*shape, *algorithm.step(state, 1).shape))
+
+    def run(self, state, first, last, parallel=None):
+        """Fill the rows of tasks `first` to `last` - 1; return the leader's number."""
+        n_jobs = 1 if parallel is None else min(parallel.n_jobs, last - first)
+        edges = np.linspace(first, last, n_jobs + 1).astype(int)
+        jobs = [
+            (k, *chunk)
+            for k in range(len(self._runs))
+            for chunk in zip(edges[:-1], edges[1:], strict=True)
+        ]
+
+        def run_job(k, *chunk):
+            algorithm, rule = self._runs[k]
+            moving = state.phi, rule, state.clock, *(self._own or (None, None))
+            room = self.history[k], self.parameters[k], self.grad_sq[k]
+            for t in _run(algorithm, self._batch, *chunk, moving, room):
+                self.done[k, t] = False
+
+        if n_jobs == 1:
+            for job in jobs:
+                run_job(*job)
+        else:
+            parallel(delayed(run_job)(*job) for job in jobs)
+        rule = self._algorithm.step_size
+        return rule.leader(state.rule) if len(self._runs) > 1 else 0
+
+    def move(self, state, leader, first, last):
+        """After a meta-batch: move towards the weighted mean of its parameters.
+
+        They are the leader's. Returns the numbers of the tasks that were learned.
+        """
+        learned = first + np.flatnonzero(self.done[leader, first:last])
+        weights = np.sqrt(self.history["n_samples"][leader, learned])
+        moves = self.parameters[:, learned] - state.phi
+        for i, t in enumerate(learned):
+            state.clock += (1.0, weights[i])
+            for k, (algorithm, rule) in enumerate(self._runs):
+                if self.done[k, t]:
+                    seen = moves[k, i], self.grad_sq[k, t]
+                    algorithm.step_size.observe(rule, *seen, state.clock[0])
+        if len(self._runs) > 1:
+            done = self.done[:, first:last]
+            tasks = self.history[:, first:last]
+            losses = np.where(done, tasks["loss"] * tasks["n_samples"], np.inf)
+            losses = losses[:, done.any(axis=0)].sum(axis=1)
+            self._algorithm.step_size.judge(state.rule, losses)
+        if learned.size:
+            share = self._algorithm.meta_step(state.clock, weights.sum(), len(learned))
+            state.phi += share * np.average(moves[leader], axis=0, weights=weights)
+        return learned
 
 
 class Record(NamedTuple):
@@ -157,19 +226,16 @@ def trace(state, batch, names, meta_batch_size):
     """
     algorithm, learner = state.algorithm, state.algorithm.learner
     n_tasks = len(batch.starts) - 1
-    parameters = np.empty((n_tasks, *state.phi.shape))
-    history = np.empty(n_tasks, HISTORY)
-    grad_sq = np.empty((n_tasks, *algorithm.step(state, 1).shape))
-    moving = state.phi, state.rule, state.clock
     prepared = algorithm.task_parameter.prepared(batch, learner, state.phi, 1)
     algorithm = replace(algorithm, task_parameter=prepared)
+    trials = _Trials(algorithm, state, batch, None)
     for first in range(0, n_tasks, meta_batch_size):
         last = min(first + meta_batch_size, n_tasks)
-        failed = algorithm.learn_tasks(
-            batch, first, last, *moving, None, None, history, parameters, grad_sq
-        )
-        if failed < last:
-            raise ValueError(f"Task {names[failed]!r} ends in non-finite numbers.")
+        leader = trials.run(state, first, last)
+        failed = first + np.flatnonzero(~trials.done[leader, first:last])
+        if failed.size:
+            raise ValueError(f"Task {names[failed[0]]!r} ends in non-finite numbers.")
+        history, grad_sq = trials.history[leader], trials.grad_sq[leader]
         for t in range(first, last):
             m = int(history["n_samples"][t])
             eta = algorithm.step(state, m)
@@ -190,18 +256,4 @@ def trace(state, batch, names, meta_batch_size):
                 covered=learner.update != "eg"
                 and (eta.size == 1 or not np.isfinite(learner.radius)),
             )
-        arrays = history[first:last], parameters[first:last], grad_sq[first:last]
-        _move(algorithm, state, *arrays)
-
-
-def _move(algorithm, state, history, parameters, grad_sq):
-    """After a meta-batch: move towards the weighted mean of its parameters."""
-    if not len(history):
-        return
-    weights = np.sqrt(history["n_samples"])
-    moves = parameters - state.phi
-    for moved, squares, weight in zip(moves, grad_sq, weights, strict=True):
-        state.clock += (1.0, weight)
-        algorithm.step_size.observe(state.rule, moved, squares, state.clock[0])
-    share = algorithm.meta_step(state.clock, weights.sum(), len(history))
-    state.phi += share * np.average(moves, axis=0, weights=weights)
+        trials.move(state, leader, first, last)
