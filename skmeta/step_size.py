@@ -34,25 +34,16 @@ class _StepSize(BaseEstimator):
         initialization, `grad_sq` its sum of squared gradients in the shape of the step
         size, `n_tasks` the number of tasks so far, this one included.
     candidates(state)
-        The rules that every task is run with, one after another: pairs of a rule and
-        its part of the state, which is observed in place of the whole.
+        Optional: the rules that every task is run with, one after another. Pairs of a
+        rule and its part of the state, which are observed in place of the whole.
     leader(state)
-        The number of the candidate that `propose` follows.
+        With candidates: the number of the candidate that `propose` follows.
     judge(state, losses)
-        Learn the prequential losses of the candidates on finished tasks.
+        With candidates: learn the prequential losses of the candidates on finished tasks.
     """
 
     code: ClassVar[int | None] = None
     kernel_parameters: tuple[float, float, float] = (0.0, 0.0, 0.0)
-
-    def candidates(self, state):
-        return [(self, state)]
-
-    def leader(self, state):
-        return 0
-
-    def judge(self, state, losses):
-        pass
 
 
 class Fixed(_StepSize):
