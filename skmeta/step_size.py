@@ -39,7 +39,7 @@ class _StepSize(BaseEstimator):
     leader(state)
         With candidates: the number of the candidate that `propose` follows.
     judge(state, losses)
-        With candidates: learn the prequential losses of the candidates on finished tasks.
+        With candidates: learn their prequential losses on finished tasks.
     """
 
     code: ClassVar[int | None] = None
