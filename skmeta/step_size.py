@@ -138,7 +138,7 @@ class ARUBA(_StepSize):
 
     Parameters
     ----------
-    eps : float or sequence of floats, default=1.0
+    eps : float or sequence of floats, default=(0.3, 1.0, 3.0, 10.0, 30.0)
         Scale of the distances before any task was seen, > 0. Of several, each task is
         run with all, and the one that has predicted best so far is followed.
     zeta : float, default=1.0
@@ -188,7 +188,7 @@ class ARUBA(_StepSize):
 
     def __init__(
         self,
-        eps: float | Sequence[float] = 1.0,
+        eps: float | Sequence[float] = (0.3, 1.0, 3.0, 10.0, 30.0),
         *,
         zeta: float = 1.0,
         p: float = 1.0,

@@ -26,6 +26,10 @@ N_FEATURES = 4
 SHARED = ["coef_", "intercept_", "step_size_", "history_", "n_tasks_seen_"]
 BY_TASK = ["task_labels_", "task_coef_", "task_intercept_"]
 ATTRIBUTES = [*SHARED, *BY_TASK, "n_tasks_skipped_"]
+OF_ONE_SCALE = {
+    "isotropic": ARUBA(1.0),
+    "per_coordinate": ARUBA(1.0, per_coordinate=True),
+}
 on_all_problems = pytest.mark.parametrize("problem", PROBLEMS)
 on_all_step_sizes = pytest.mark.parametrize("step_size", sorted(STEP_SIZES))
 
@@ -174,7 +178,7 @@ def test_equals_the_naive_loop(
     model = model_for(
         problem,
         inner={"update": update},
-        step_size=step_size,
+        step_size=OF_ONE_SCALE.get(step_size, step_size),
         meta_update=meta_update,
         task_parameter="average" if average else "last",
     ).fit(X, y, tasks=tasks, sample_weight=weight)

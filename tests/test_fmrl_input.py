@@ -290,7 +290,8 @@ def test_rows_of_weight_zero_are_counted_in_messages():
 @on_fresh_and_fitted
 @on_both_kinds
 def test_interruption_leaves_no_trace(kind, fitted, n_calls, monkeypatch):
-    model, call = started(kind, fitted, n_passes=2), good_call(kind)
+    model = started(kind, fitted, n_passes=2, step_size="fixed")
+    call = good_call(kind)
     real, calls = _kernels.learn_tasks, []
 
     def interrupted(*arguments):

@@ -459,7 +459,7 @@ def by_hand(model, tasks):
         else:  # nothing to adapt yet: eps / zeta = 1
             eta, update = 1.0, model.estimator.update
             run = run_task(task, phi, eta, update, model.estimator.radius)
-            each = np.size(model.estimator.eta0) > 1 or "per" in str(model.step_size)
+            each = np.size(model.estimator.eta0) > 1 or model.step_size.per_coordinate
             grad_sq = run.squares if each else run.squares.sum()
             losses = run.losses
         rows.append((losses.sum(), phi, eta, grad_sq))
@@ -476,7 +476,8 @@ def test_report_is_what_partial_fit_and_adapt_tell(
     loss, update, step_size, kernel, global_random_seed
 ):
     tasks = make(loss, global_random_seed)
-    model = model_for(tasks[0], inner={"update": update}, step_size=step_size)
+    rule = ARUBA(1.0, per_coordinate=step_size == "per_coordinate")
+    model = model_for(tasks[0], inner={"update": update}, step_size=rule)
     report = regret_report(model, *stack(tasks))
     losses, starts, etas, squares = zip(*by_hand(clone(model), tasks), strict=True)
     assert report.labels == [0, 1, 2]

@@ -13,10 +13,10 @@ from skmeta.step_size import ARUBA, STEP_SIZES, Doubling, Fixed
 SHAPE = (2, 4)
 LENGTHS = [5, 1, 9, 4, 4]
 ARUBAS = [
-    ARUBA(),
+    ARUBA(1.0),
     ARUBA(0.5, zeta=2.0, p=0.5),
     ARUBA(3.0, zeta=0.1, p=0.0, per_coordinate=True),
-    ARUBA(per_coordinate=True, p=2.0),
+    ARUBA(1.0, per_coordinate=True, p=2.0),
 ]
 RULES = [Fixed(), Doubling(0.3, gamma=1.5, lipschitz=2.0), *ARUBAS]
 
@@ -153,7 +153,8 @@ def test_per_coordinate_step_sizes_of_a_fit(data):
     """Tasks that do not differ in a coordinate, and have no gradient there."""
     X, y, tasks = data
     X = np.column_stack([X, np.zeros(len(X))])
-    model = FMRLRegressor(step_size="per_coordinate").fit(X, y, tasks=tasks)
+    rule = ARUBA(1.0, per_coordinate=True)
+    model = FMRLRegressor(step_size=rule).fit(X, y, tasks=tasks)
     assert model.step_size_.shape == (1, 5)
     assert_allclose(model.step_size_[0, 3], 1.0)  # eps / zeta, for ever
     assert not np.isclose(model.step_size_[0, [0, 1, 2, 4]], 1.0).any()
@@ -232,5 +233,5 @@ def test_any_object_with_the_three_methods_will_do(data):
 
 def test_an_overridden_method_of_a_subclass_counts(data):
     X, y, tasks = data
-    model = FMRLRegressor(step_size=Tamed()).fit(X, y, tasks=tasks)
+    model = FMRLRegressor(step_size=Tamed(1.0)).fit(X, y, tasks=tasks)
     assert model.history_["step_size"][0] == 0.5
