@@ -5,6 +5,7 @@ state*, that `start` makes, `propose` reads and `observe` updates in place. A ru
 a `code` is also known to the compiled loop, which reads `kernel_parameters`.
 """
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import ClassVar
 
@@ -40,6 +41,13 @@ class _StepSize(BaseEstimator):
         list of `TaskLoss` that have one initialization `phi`, with their parameters.
         Returns the way to the leader among the initializations, and what the
         parameters are by the rule.
+    candidates(state)
+        Optional: the rules that every task is run with, one after another. Pairs of a
+        rule and its part of the state, which are observed in place of the whole.
+    leader(state)
+        With candidates: the number of the candidate that `propose` follows.
+    judge(state, losses)
+        With candidates: learn their prequential losses on finished tasks.
     """
 
     code: ClassVar[int | None] = None
@@ -138,8 +146,9 @@ class ARUBA(_StepSize):
 
     Parameters
     ----------
-    eps : float, default=1.0
-        Scale of the distances before any task was seen, > 0.
+    eps : float or sequence of floats, default=1.0
+        Scale of the distances before any task was seen, > 0. Of several, each task is
+        run with all, and the one that has predicted best so far is followed.
     zeta : float, default=1.0
         Scale of the gradients before any task was seen, > 0.
     p : float, default=1.0
@@ -159,6 +168,11 @@ class ARUBA(_StepSize):
     gradients of the task; coordinate by coordinate if `per_coordinate` [1]_. With one
     step size per parameter, the guarantee does not cover a ball (`radius`).
 
+    Several `eps` have a b_t and a g_t each, from runs of their own that all start at
+    phi_t. eta_t is that of the smallest sum of prequential losses over the tasks before
+    t, the first one's in a tie; theta_t, with which phi_t moves, comes from its run.
+    A run that leaves the finite numbers loses for good. Time grows with their number.
+
     References
     ----------
     .. [1] Khodak, Balcan, Talwalkar, "Adaptive Gradient-Based Meta-Learning Methods",
@@ -173,7 +187,7 @@ class ARUBA(_StepSize):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "eps": _POSITIVE,
+        "eps": [*_POSITIVE, "array-like"],
         "zeta": _POSITIVE,
         "p": [Interval(Real, 0, None, closed="left")],
         "per_coordinate": ["boolean"],
@@ -182,7 +196,7 @@ class ARUBA(_StepSize):
 
     def __init__(
         self,
-        eps: float = 1.0,
+        eps: float | Sequence[float] = 1.0,
         *,
         zeta: float = 1.0,
         p: float = 1.0,
@@ -198,12 +212,19 @@ class ARUBA(_StepSize):
         return (self.eps, self.zeta, self.p)
 
     def start(self, shape):
-        state = np.empty((2, *(shape if self.per_coordinate else (1, 1))))
-        state[0], state[1] = self.eps**2, self.zeta**2
+        size = shape if self.per_coordinate else (1, 1)
+        if np.ndim(self.eps) == 0:
+            state = np.empty((2, *size))
+            state[0], state[1] = self.eps**2, self.zeta**2
+            return state
+        state = np.zeros((len(self._several()), 3, *size))  # the losses last
+        for rule, part in self.candidates(state):
+            part[:] = rule.start(shape)
         return state
 
     def propose(self, state, n_samples, eta0):
-        return np.sqrt(state[0] / state[1])
+        b, g = state[self.leader(state), :2] if np.ndim(self.eps) else state
+        return np.sqrt(b / g)
 
     def observe(self, state, moved, grad_sq, n_tasks):
         decay = (n_tasks + 1.0) ** self.p
@@ -211,6 +232,34 @@ class ARUBA(_StepSize):
         state[0] += self.eps**2 / decay
         state[0] += 0.5 * squares
         state[1] += grad_sq + self.zeta**2 / decay
+
+    def candidates(self, state):
+        if np.ndim(self.eps) == 0:
+            return [(self, state)]
+        rest = {"zeta": self.zeta, "p": self.p, "per_coordinate": self.per_coordinate}
+        rules = (ARUBA(eps, **rest) for eps in self._several())
+        return list(zip(rules, state[:, :2], strict=True))
+
+    def leader(self, state):
+        return int(state[:, 2, 0, 0].argmin()) if np.ndim(self.eps) else 0
+
+    def judge(self, state, losses):
+        if np.ndim(self.eps):
+            state[:, 2] += losses[:, np.newaxis, np.newaxis]
+
+    def _several(self):
+        try:
+            several = np.array(self.eps, dtype=float)
+        except (TypeError, ValueError):
+            several = np.array([])
+        if several.ndim != 1 or not (np.isfinite(several) & (several > 0)).all():
+            several = several[:0]
+        if not several.size:
+            raise ValueError(
+                "The 'eps' parameter of ARUBA must be a float > 0, or a sequence of at "
+                f"least one of them. Got {self.eps!r} instead."
+            )
+        return several.tolist()
 
 
 class EmpiricalBayes(_StepSize):
@@ -330,5 +379,5 @@ STEP_SIZES = {
     "empirical_bayes": EmpiricalBayes(),
     "fixed": Fixed(),
     "isotropic": ARUBA(),
-    "per_coordinate": ARUBA(per_coordinate=True),
+    "per_coordinate": ARUBA((0.3, 1.0, 3.0, 10.0, 30.0), per_coordinate=True),
 }

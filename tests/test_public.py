@@ -36,7 +36,17 @@ OBJECTS = {
     if name != "__version__"
 }
 # Called by the loops, not by users; described once, in the base class of the rules.
-RULE_METHODS = {"start", "propose", "observe", "observe_tasks", "noise", "step"}
+RULE_METHODS = {
+    "start",
+    "propose",
+    "observe",
+    "observe_tasks",
+    "noise",
+    "candidates",
+    "leader",
+    "judge",
+    "step",
+}
 METHODS = {
     f"{path}.{name}": method
     for path, obj in OBJECTS.items()

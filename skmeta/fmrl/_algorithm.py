@@ -5,18 +5,16 @@ known to the compiled loop; a combination with one that has none runs in the loo
 NumPy twin, which asks for nothing but the methods of the parts.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import effective_n_jobs
 
 from skmeta import _kernels
 from skmeta._kernels import _loops_py
 from skmeta._solvers import optimum
-from skmeta.fmrl._state import HISTORY
+from skmeta.fmrl._meta_batch import MetaBatch, Threads, candidates
 from skmeta.fmrl._task_parameter import task_loss
 from skmeta.meta_update import FollowTheLeader
 
@@ -138,82 +136,32 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
     n_tasks = len(batch.starts) - 1
     algorithm = state.algorithm.prepared(batch, state.phi, n_jobs)
     history = state.history.room(n_tasks)
-    moving = state.phi, state.rule, state.clock, *own
     failed = []
-    if meta_batch_size == 1:
-        stop = -1
-        while (
-            stop := algorithm.learn_tasks(
-                batch, stop + 1, n_tasks, *moving, history, parameters, None
-            )
-        ) < n_tasks:
+    if meta_batch_size == 1 and len(candidates(algorithm, state)) == 1:
+        arrays = state.phi, state.rule, state.clock, *own, history, parameters, None
+        stop = algorithm.learn_tasks(batch, 0, n_tasks, *arrays)
+        while stop < n_tasks:
             on_bad_task(stop, algorithm)
             failed.append(stop)
+            stop = algorithm.learn_tasks(batch, stop + 1, n_tasks, *arrays)
     else:
-        if parameters is None:
-            parameters = np.empty((n_tasks, *state.phi.shape))
-        grad_sq = np.empty((n_tasks, *algorithm.step(state, 1).shape))
-
-        def run(first, last):
-            """The tasks that fail."""
-            missed = []
-            while first < last:
-                first = 1 + algorithm.learn_tasks(
-                    batch, first, last, *moving, history, parameters, grad_sq
-                )
-                if first <= last:
-                    missed.append(first - 1)
-            return missed
-
-        with _Threads(n_jobs) as threads:
+        with Threads(n_jobs) as threads:
             for first in range(0, n_tasks, meta_batch_size):
                 last = min(first + meta_batch_size, n_tasks)
-                work = (batch.starts[last] - batch.starts[first]) * state.phi.size
-                missed = threads.map(run, first, last, work)
-                for t in missed:
+                tasks = MetaBatch(algorithm, state, batch, own, first, last)
+                tasks.run(threads)
+                for t in first + tasks.failed:
                     on_bad_task(t, algorithm)
-                failed += missed
-                learned = np.setdiff1d(np.arange(first, last), missed)
-                _move(algorithm, state, batch, learned, history, parameters, grad_sq)
+                    failed.append(t)
+                tasks.move()
+                history[first:last] = tasks.history[tasks.leader]
+                if parameters is not None:
+                    parameters[first:last] = tasks.parameters[tasks.leader]
     if failed:
         history[: n_tasks - len(failed)] = np.delete(history, failed)
     state.history = state.history.grown(n_tasks - len(failed))
     state.n_skipped += len(failed)
     return failed
-
-
-# A chunk of fewer multiplications takes less time than handing it to a thread.
-WORTH_A_THREAD = 1_000_000
-
-
-class _Threads:
-    """Threads for chunks of tasks; the compiled loop leaves them free of the GIL.
-
-    joblib's own hand-over takes milliseconds, the loop over a block of tasks often
-    less.
-    """
-
-    def __init__(self, n_jobs):
-        self._n = effective_n_jobs(n_jobs)
-        self._pool = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        if self._pool is not None:
-            self._pool.shutdown()
-
-    def map(self, function, first, last, work):
-        """The lists that function(first, last) returns for chunks, joined."""
-        n = min(self._n, last - first, int(work // WORTH_A_THREAD))
-        if n <= 1:
-            return function(first, last)
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._n)
-        edges = np.linspace(first, last, n + 1).astype(int).tolist()
-        chunks = self._pool.map(function, edges[:-1], edges[1:])
-        return [one for chunk in chunks for one in chunk]
 
 
 class Record(NamedTuple):
@@ -238,23 +186,17 @@ def trace(state, batch, names, meta_batch_size):
     ValueError
         If a task ends in non-finite numbers or has no optimum.
     """
-    algorithm, learner = state.algorithm, state.algorithm.learner
-    n_tasks = len(batch.starts) - 1
-    parameters = np.empty((n_tasks, *state.phi.shape))
-    history = np.empty(n_tasks, HISTORY)
-    grad_sq = np.empty((n_tasks, *algorithm.step(state, 1).shape))
-    moving = state.phi, state.rule, state.clock
-    algorithm = algorithm.prepared(batch, state.phi, 1)
+    algorithm = state.algorithm.prepared(batch, state.phi, 1)
+    learner, n_tasks = algorithm.learner, len(batch.starts) - 1
     for first in range(0, n_tasks, meta_batch_size):
         last = min(first + meta_batch_size, n_tasks)
-        stop = algorithm.learn_tasks(
-            batch, first, last, *moving, None, None, history, parameters, grad_sq
-        )
-        if stop < last:
-            raise ValueError(f"Task {names[stop]!r} ends in non-finite numbers.")
-        for t in range(first, last):
-            m = int(history["n_samples"][t])
-            eta = algorithm.step(state, m)
+        tasks = MetaBatch(algorithm, state, batch, (None, None), first, last)
+        tasks.run(Threads(1))
+        for t in first + tasks.failed:
+            raise ValueError(f"Task {names[t]!r} ends in non-finite numbers.")
+        history, grad_sq = tasks.history[tasks.leader], tasks.grad_sq[tasks.leader]
+        for t, row, squares in zip(range(first, last), history, grad_sq, strict=True):
+            eta = algorithm.step(state, int(row["n_samples"]))
             task = task_loss(batch, t, learner, len(state.phi))
             try:
                 best = optimum(task, state.phi, learner.radius)
@@ -262,40 +204,14 @@ def trace(state, batch, names, meta_batch_size):
                 raise ValueError(f"Task {names[t]!r}: {error}") from error
             yield Record(
                 label=names[t],
-                n_samples=m,
+                n_samples=int(row["n_samples"]),
                 start=state.phi.copy(),
                 step_size=eta,
-                loss=float(history["loss"][t] * m),
-                grad_sq=grad_sq[t],
+                loss=float(row["loss"] * row["n_samples"]),
+                grad_sq=squares,
                 optimum=best,
                 optimal_loss=task.value(best),
                 covered=learner.update != "eg"
                 and (eta.size == 1 or not np.isfinite(learner.radius)),
             )
-        learned = np.arange(first, last)
-        _move(algorithm, state, batch, learned, history, parameters, grad_sq)
-
-
-def _move(algorithm, state, batch, learned, history, parameters, grad_sq):
-    """After a meta-batch: move towards the weighted mean of its parameters."""
-    if not len(learned):
-        return
-    weights = np.sqrt(history["n_samples"][learned])
-    if algorithm.learns_prior:
-        state.clock += (len(learned), weights.sum())
-        found = parameters[learned]
-        moving = state.phi, state.rule, state.clock, found
-        if not algorithm.learn_prior(batch, learned, *moving):
-            raise ValueError(
-                f"The meta-batch of {len(learned)} tasks that begins with row "
-                f"{batch.rows(learned[0])[0]} of the call leads to non-finite numbers: "
-                "scale the features and the target."
-            )
-        parameters[learned] = found
-        return
-    moves = parameters[learned] - state.phi
-    for moved, squares, weight in zip(moves, grad_sq[learned], weights, strict=True):
-        state.clock += (1.0, weight)
-        algorithm.step_size.observe(state.rule, moved, squares, state.clock[0])
-    share = algorithm.meta_step(state.clock, weights.sum(), len(learned))
-    state.phi += share * np.average(moves, axis=0, weights=weights)
+        tasks.move()

@@ -39,6 +39,7 @@ from skmeta._validation import (
 )
 from skmeta.fmrl._algorithm import Algorithm, learn, trace
 from skmeta.fmrl._foreign import ForeignLearner
+from skmeta.fmrl._init import INIT_RULES
 from skmeta.fmrl._state import KnownTasks, MetaState
 from skmeta.fmrl._task_parameter import TASK_PARAMETERS
 from skmeta.linear_model._base import BaseLinear
@@ -89,7 +90,7 @@ class _BaseFMRL(BaseEstimator):
             HasMethods(["start", "propose", "observe_tasks"]),
         ],
         "task_column": [str, Integral, None],
-        "init": [StrOptions({"zero"}), "array-like"],
+        "init": [StrOptions({"zero", *INIT_RULES}), "array-like"],
         "meta_batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
         "n_passes": [Interval(Integral, 1, None, closed="left")],
@@ -201,7 +202,7 @@ class _BaseFMRL(BaseEstimator):
         if not unchanged:
             validate_parameters(self)
         batch, names, source = self._check(X, y, tasks, sample_weight, classes, reset)
-        state = self._start(batch.X.shape[1], reset, unchanged)
+        state = self._start(batch, reset, unchanged)
         state.values = before.values if unchanged else constant_values(values)
         kept = self.store_tasks and names is not None
         n_tasks = len(batch.starts) - 1
@@ -223,7 +224,8 @@ class _BaseFMRL(BaseEstimator):
                 self.n_jobs,
                 on_bad_task,
             )
-            if n_passes and len(failed) == n_tasks:
+            must_learn = n_passes or (reset and self._pools())
+            if must_learn and len(failed) == n_tasks:
                 raise ValueError(
                     f"None of the {n_tasks} tasks can be learned from. {problems[0]}"
                 )
@@ -235,6 +237,10 @@ class _BaseFMRL(BaseEstimator):
                 names = [name for t, name in enumerate(names) if t not in failed]
             state.known = state.known.store(names, parameters)
         return state
+
+    def _pools(self):
+        """Whether the first initialization is computed from the rows of a call."""
+        return isinstance(self.init, str) and self.init in INIT_RULES
 
     def _check(self, X, y, tasks, sample_weight, classes, reset):
         """What users pass in as a batch, the task labels or None, and a source."""
@@ -260,7 +266,7 @@ class _BaseFMRL(BaseEstimator):
         model = clone(self)
         validate_parameters(model)
         batch, names, source = model._check(X, y, tasks, None, None, reset=True)
-        state = model._start(batch.X.shape[1], reset=True)
+        state = model._start(batch, reset=True)
         if isinstance(state.algorithm.learner, ForeignLearner):
             raise ValueError(
                 f"{type(state.algorithm.learner.estimator).__name__} reports no "
@@ -289,15 +295,17 @@ class _BaseFMRL(BaseEstimator):
         order = learner.shuffled(batch.order, batch.starts, generators)
         return batch._replace(order=order)
 
-    def _start(self, n_features, reset, unchanged=False):
+    def _start(self, batch, reset, unchanged=False):
         """A draft of the state, with the algorithm that the parameters describe.
 
         `unchanged` says that these are the parameters of the last call.
         """
-        shape = (self._n_outputs(), n_features + 1)
         if not reset and unchanged:
             return self._state.draft()
-        phi_given = not isinstance(self.init, str)
+        n_features = batch.X.shape[1]
+        shape = (self._n_outputs(), n_features + 1)
+        is_array = not isinstance(self.init, str)
+        phi_given = is_array or self._pools()
         if unchanged and self._state.phi.shape == shape:
             algorithm = replace(self._state.algorithm, phi_given=phi_given)
         else:
@@ -319,14 +327,18 @@ class _BaseFMRL(BaseEstimator):
                 state.known = KnownTasks(shape)
             check_offset(state.phi, "What was learned", algorithm.learner.bias)
             return state
-        phi = np.zeros(shape)
-        if phi_given:
+        phi, weight = np.zeros(shape), 0.0
+        if self._pools():
+            phi, weight = INIT_RULES[self.init](batch, algorithm.learner, shape)
+        if is_array:
             without_intercept = np.shape(self.init)[-1:] == (n_features,)
             width = n_features if without_intercept else n_features + 1
             phi[:, :width] = check_start(self.init, "init", (shape[0], width))
         check_offset(phi, "init", algorithm.learner.bias)
         seed = int(check_random_state(self.random_state).randint(2**31))
-        return MetaState(algorithm, phi, rule, seed)
+        state = MetaState(algorithm, phi, rule, seed)
+        state.clock[1] = weight
+        return state
 
     def _make_algorithm(self, shape, phi_given):
         """The algorithm that the parameters describe."""
@@ -387,8 +399,13 @@ class _BaseFMRL(BaseEstimator):
         if not isinstance(algorithm.learner, ForeignLearner):
             return
         algorithm.learner.check(shape)
+        name = type(algorithm.learner.estimator).__name__
+        if self._pools():
+            raise ValueError(
+                f"{name} names no loss to pool the rows with: use init='zero' or an "
+                f"array, or an estimator of skmeta.linear_model. Got {self.init!r}."
+            )
         if not isinstance(algorithm.step_size, Fixed) or self.task_parameter != "last":
-            name = type(algorithm.learner.estimator).__name__
             raise ValueError(
                 f"{name} reports neither gradients nor its average iterate: use it "
                 "with step_size='fixed' and task_parameter='last', or use an estimator "
@@ -429,7 +446,7 @@ class _BaseFMRL(BaseEstimator):
             value = getattr(value, "item", lambda: value)()
             return f"{task}: {self._target_problem(value, numbers[bad[0]])}"
         for part in (algorithm.learner, algorithm.task_parameter):
-            reason = part.problem(t) if hasattr(part, "problem") else None
+            reason = part.problem(batch, t) if hasattr(part, "problem") else None
             if reason:
                 return f"{task}: {reason}"
         return diverged_message(task, algorithm.learner.update)

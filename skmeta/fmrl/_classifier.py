@@ -91,10 +91,13 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
     task_column : str or int, default=None
         Name or index of the column of X that holds the task labels. It is not a
         feature.
-    init : 'zero' or array-like of shape (n_outputs, n_features + 1), \
+    init : {'zero', 'pooled'} or array-like of shape (n_outputs, n_features + 1), \
             default='zero'
-        The first shared initialization, the intercept last. The intercept may be left
-        out and is zero then.
+        The first shared initialization: an array, the intercept last or left out and
+        zero then; or 'pooled', the parameter that fits the rows of all tasks together
+        best, from the rows of `fit` or of the first call of `partial_fit`. It counts
+        as much as the tasks that it comes from: with `meta_update='ftl'`, the shared
+        initialization moves from it half of the way to the tasks' mean in one pass.
     n_passes : int, default=1
         Passes of `fit` over the tasks, >= 1. In every pass all tasks start from the
         shared initialization. The parameters kept of a task are those of the last pass;
@@ -169,6 +172,12 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
     'per_coordinate'). Tasks are learned in order of first appearance; parameters are
     float64 whatever the type of X.
 
+    With ``init='pooled'``, phi_1 minimises the sum of the inner learner's loss over all
+    rows plus a ridge of strength 1 on the weights of the standardised features (of a
+    thousandth of that on the intercept), projected on the ball if there is one. The
+    weights of the tasks so far, by which a_t is set, include those of the tasks that
+    phi_1 was computed from. Time grows with the square of the number of features.
+
     Metadata routing: `tasks` can be requested by ``set_fit_request(tasks=True)`` and
     its likes; a `task_column` works everywhere without it.
 
@@ -205,7 +214,7 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         """Learn the shared initialization from many tasks.
 
         Equals a reset followed by `partial_fit` task by task, to the last bit, if
-        `n_passes` is 1.
+        `n_passes` is 1 and `init` is not 'pooled'.
 
         Parameters
         ----------

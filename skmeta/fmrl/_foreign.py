@@ -56,10 +56,10 @@ class ForeignLearner:
                 f"intercept_ can be set. Got {self.estimator!r} instead."
             )
 
-    def problem(self, t):
+    def problem(self, batch, t):
         """Why task t could not be learned."""
-        name = type(self.estimator).__name__
-        return self.problems.get(t, f"{name} reached NaN or infinite values.")
+        unknown = f"{type(self.estimator).__name__} reached NaN or infinite values."
+        return self.problems.get(int(batch.starts[t]), unknown)
 
     def step(self, n_samples):
         return np.full((1, 1), np.nan)
@@ -74,11 +74,12 @@ class ForeignLearner:
             return False
         weight = None if batch.sample_weight is None else batch.sample_weight[rows]
         model = self.started(theta)
-        self.problems.pop(t, None)
+        first_row = int(batch.starts[t])  # tells the task in a part of a batch too
+        self.problems.pop(first_row, None)
         try:
             self.learn(model, X, self.decode(y), weight)
         except ValueError as error:
-            self.problems[t] = f"{type(model).__name__}: {error}"
+            self.problems[first_row] = f"{type(model).__name__}: {error}"
             return False
         losses[rows] = grad_sq[:] = np.nan
         theta[:, :-1], theta[:, -1] = model.coef_, model.intercept_

@@ -127,7 +127,8 @@ class MetaState:
     rule : ndarray
         State of the step-size rule.
     clock : ndarray of shape (2,)
-        Number of tasks so far and the sum of the square roots of their lengths.
+        Number of tasks so far, and the sum of the square roots of their lengths plus
+        the weight of the first initialization.
     seed : int
         Task number t is shuffled by a generator made from (seed, t).
     history : Rows of HISTORY

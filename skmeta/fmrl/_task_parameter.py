@@ -84,12 +84,12 @@ class Optimum(_Solved):
         if len(batch.y) / len(numbers) * phi.size**2 < WORTH_A_THREAD:
             n_chunks = 1
         if n_chunks == 1:
-            return PreparedOptimum(_optima(batch, learner, phi, numbers))
+            return PreparedOptimum(batch, _optima(batch, learner, phi, numbers))
         found = Parallel(n_jobs=n_chunks, prefer="threads")(
             delayed(_optima)(batch, learner, phi, chunk)
             for chunk in np.array_split(numbers, n_chunks)
         )
-        return PreparedOptimum([one for chunk in found for one in chunk])
+        return PreparedOptimum(batch, [one for chunk in found for one in chunk])
 
 
 class PreparedOptimum(_Solved):
@@ -97,16 +97,18 @@ class PreparedOptimum(_Solved):
 
     Parameters
     ----------
+    batch : Batch
+        All tasks; in a part of it, the first row tells which task it is.
     optima : list
         Per task the parameter and an orthonormal basis of the span of its rows, None
         for the basis if that is the whole space; or the reason why there is no optimum.
     """
 
-    def __init__(self, optima):
-        self._optima = optima
+    def __init__(self, batch, optima):
+        self._optima = dict(zip(batch.starts.tolist(), optima, strict=False))
 
     def __call__(self, batch, t, learner, start, eta, last, average):
-        found = self._optima[t]
+        found = self._optima[int(batch.starts[t])]
         if isinstance(found, str):
             return np.full_like(start, np.nan)
         theta, basis = found
@@ -118,9 +120,10 @@ class PreparedOptimum(_Solved):
             return nearest
         return optimum(task_loss(batch, t, learner, len(start)), start, learner.radius)
 
-    def problem(self, t):
+    def problem(self, batch, t):
         """Why task t has no optimum, or None."""
-        return self._optima[t] if isinstance(self._optima[t], str) else None
+        found = self._optima[int(batch.starts[t])]
+        return found if isinstance(found, str) else None
 
 
 def _optima(batch, learner, phi, numbers):
