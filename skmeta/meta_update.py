@@ -11,7 +11,13 @@ from sklearn.base import BaseEstimator
 
 from skmeta._sklearn import Interval
 
-__all__ = ["AdaptiveOGD", "Constant", "FollowTheLeader", "LinearDecay"]
+__all__ = [
+    "AdaptiveOGD",
+    "Constant",
+    "FollowTheLeader",
+    "GeneralizedLeastSquares",
+    "LinearDecay",
+]
 
 
 class _MetaUpdate(BaseEstimator):
@@ -54,6 +60,28 @@ class FollowTheLeader(_MetaUpdate):
 
     def step(self, t, weight, weight_sum, meta_eta0, is_first):
         return weight / weight_sum
+
+
+class GeneralizedLeastSquares(FollowTheLeader):
+    """The mean under which all tasks so far are likeliest, given a prior about it.
+
+    For `step_size='empirical_bayes'`, whose prior makes it known: the mean of all task
+    parameters, weighted by matrices of information instead of the root of task length.
+    `meta_eta0` is not used.
+
+    See Also
+    --------
+    skmeta.step_size.EmpiricalBayes : The prior, and the formula.
+
+    Examples
+    --------
+    >>> from skmeta import FMRLRegressor
+    >>> model = FMRLRegressor(meta_update="gls")
+    >>> model.fit([[0], [1], [0], [1]], [1, 3, 1, 3], tasks=[0, 0, 1, 1]).coef_.round(1)
+    array([2.])
+    """
+
+    code = None
 
 
 class AdaptiveOGD(_MetaUpdate):
@@ -151,5 +179,6 @@ META_UPDATES = {
     "aogd": AdaptiveOGD(),
     "constant": Constant(),
     "ftl": FollowTheLeader(),
+    "gls": GeneralizedLeastSquares(),
     "linear": LinearDecay(),
 }

@@ -16,7 +16,7 @@ from skmeta._kernels import _loops_py
 from skmeta._solvers import optimum
 from skmeta.fmrl._meta_batch import MetaBatch, Threads, candidates
 from skmeta.fmrl._task_parameter import task_loss
-from skmeta.meta_update import FollowTheLeader
+from skmeta.meta_update import GeneralizedLeastSquares
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Algorithm:
             )
         if len(numbers) < clock[0]:
             found = parameters
-        if not isinstance(self.meta_update, FollowTheLeader):
+        if not isinstance(self.meta_update, GeneralizedLeastSquares):
             weights = np.sqrt([len(task.weight) for task in tasks])
             way = np.average(found - phi, axis=0, weights=weights)
             way *= self.meta_step(clock, weights.sum(), len(tasks))

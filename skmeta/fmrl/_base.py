@@ -44,7 +44,7 @@ from skmeta.fmrl._state import KnownTasks, MetaState
 from skmeta.fmrl._task_parameter import TASK_PARAMETERS
 from skmeta.linear_model._base import BaseLinear
 from skmeta.linear_model._ogd import diverged_message
-from skmeta.meta_update import META_UPDATES
+from skmeta.meta_update import META_UPDATES, GeneralizedLeastSquares
 from skmeta.step_size import STEP_SIZES, Fixed
 
 _ONE = np.ones((1, 1))
@@ -82,7 +82,7 @@ class _BaseFMRL(BaseEstimator):
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit", "partial_fit"]), None],
         "task_parameter": [StrOptions(set(TASK_PARAMETERS))],
-        "meta_update": [StrOptions(set(META_UPDATES)), HasMethods("step")],
+        "meta_update": [StrOptions({"auto", *META_UPDATES}), HasMethods("step")],
         "meta_eta0": [Interval(Real, 0, 1, closed="both")],
         "step_size": [
             StrOptions({"auto", *STEP_SIZES}),
@@ -107,7 +107,7 @@ class _BaseFMRL(BaseEstimator):
         estimator: Any = None,
         *,
         task_parameter: str = "last",
-        meta_update: Any = "ftl",
+        meta_update: Any = "auto",
         meta_eta0: float = 0.1,
         step_size: Any = "auto",
         task_column: str | int | None = None,
@@ -343,12 +343,13 @@ class _BaseFMRL(BaseEstimator):
     def _make_algorithm(self, shape, phi_given):
         """The algorithm that the parameters describe."""
         learner = self._make_learner(shape)
-        rules = {"auto": STEP_SIZES[learner.step_size], **STEP_SIZES}
+        step_size = _resolve(self.step_size, STEP_SIZES, auto=learner.step_size)
+        leader = "gls" if hasattr(step_size, "observe_tasks") else "ftl"
         algorithm = Algorithm(
             learner=learner,
             task_parameter=TASK_PARAMETERS[self.task_parameter],
-            step_size=_resolve(self.step_size, rules),
-            meta_update=_resolve(self.meta_update, META_UPDATES),
+            step_size=step_size,
+            meta_update=_resolve(self.meta_update, META_UPDATES, auto=leader),
             meta_eta0=float(self.meta_eta0),
             phi_given=phi_given,
         )
@@ -390,6 +391,12 @@ class _BaseFMRL(BaseEstimator):
                 f"regularised problem exactly, which {name} does not: use "
                 "estimator=BiasedRidge() or BiasedLogisticRegression(), or "
                 "step_size='per_coordinate'."
+            )
+        weighs_matrices = isinstance(algorithm.meta_update, GeneralizedLeastSquares)
+        if weighs_matrices and not algorithm.learns_prior:
+            raise ValueError(
+                f"meta_update={self.meta_update!r} needs a learned prior: use it with "
+                "step_size='empirical_bayes', or use meta_update='ftl'."
             )
         if update == "eg" and algorithm.step_size.propose(rule, 1, _ONE).size > 1:
             raise ValueError(
@@ -612,10 +619,10 @@ class _BaseFMRL(BaseEstimator):
         return state.n_skipped
 
 
-def _resolve(value, named):
+def _resolve(value, named, auto):
     """The object that a name stands for; an object's own parameters validated."""
     if isinstance(value, str):
-        return named[value]
+        return named[auto if value == "auto" else value]
     return clone(_validated(value), safe=False)
 
 

@@ -73,14 +73,17 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         size; or the minimiser of the task's loss in the ball, the one nearest to the
         shared initialization. The last two are solved for, to the precision of the
         solver.
-    meta_update : {'ftl', 'aogd', 'constant', 'linear'} or object, default='ftl'
+    meta_update : {'auto', 'ftl', 'gls', 'aogd', 'constant', 'linear'} or object, \
+            default='auto'
         How far the shared initialization moves towards the parameter of a finished
         task; a name, or an object of :mod:`skmeta.meta_update`. 'ftl' keeps the mean of
-        all task parameters, weighted by the root of their length.
+        all task parameters, weighted by the root of their length, 'gls' the one that
+        a learned prior makes likeliest. 'auto' is 'gls' with the step size
+        'empirical_bayes' and 'ftl' with any other.
     meta_eta0 : float, default=0.1
         Meta step size of 'constant' (Reptile) and first one of 'linear', in [0, 1]. 0
         is single-task learning; 1 starts each task where the last one ended. Not used
-        by 'ftl' and 'aogd'.
+        by 'ftl', 'gls' and 'aogd'.
     step_size : {'auto', 'fixed', 'doubling', 'isotropic', 'per_coordinate', \
             'empirical_bayes'} or object, default='auto'
         Step size within a task; a name, or an object of :mod:`skmeta.step_size`.
