@@ -4,9 +4,10 @@
     python benchmarks/run.py --only 'PartialFit|tiny' --repeats 9
 
 Figures are medians over rounds in which all rows of a class take turns: CPU time, but
-elapsed time where work is shared among threads. The ratio is scikit-learn's figure over
-skmeta's. `max diff` compares what was computed; the exit status is 1 where it exceeds
-1e-10.
+elapsed time where the work is shared among threads or processes. The ratio is
+scikit-learn's figure over skmeta's. `max diff` is the largest difference of what skmeta
+has computed to the same algorithm in scikit-learn; where it exceeds 1e-10 the exit
+status is 1.
 """
 
 import argparse
@@ -27,12 +28,13 @@ import numpy as np
 import sklearn
 
 import skmeta
-from benchmarks._side_by_side import SideBySide
+from benchmarks._workloads import SPECS
 from skmeta._kernels import COMPILED
 
 AGREEMENT = 1e-10
 SHORTEST_SAMPLE = 0.05  # seconds; shorter calls are repeated within a sample
 SIDES = ("skmeta", "sklearn")
+COLUMNS = "{:>8}{:>13}{:>10}{:>9}"
 
 
 @dataclass
@@ -60,13 +62,13 @@ class Row:
 
 def find_classes():
     """Every benchmark class of the modules next to this file."""
-    for module in pkgutil.iter_modules(benchmarks.__path__):
-        if module.name.startswith("_"):
+    for info in pkgutil.iter_modules(benchmarks.__path__):
+        if info.name.startswith("_"):
             continue
-        members = vars(importlib.import_module(f"benchmarks.{module.name}"))
-        for name, value in members.items():
-            if inspect.isclass(value) and issubclass(value, SideBySide):
-                if not name.startswith("_") and value is not SideBySide:
+        module = importlib.import_module(f"benchmarks.{info.name}")
+        for name, value in vars(module).items():
+            if not name.startswith("_") and inspect.isclass(value):
+                if value.__module__ == module.__name__:
                     yield value
 
 
@@ -122,7 +124,7 @@ def measure(benchmark, pattern, repeats):
             rows.append(make_row(benchmark, params, label))
         except NotImplementedError as reason:
             skipped.append(f"{label}: skipped, {reason}")
-    for _ in range(repeats):
+    for _ in range(repeats if benchmark.varies else 1):
         for row in rows:
             row.take_turn()
     return rows, skipped
@@ -138,12 +140,19 @@ def describe(row):
     ours, theirs = map(row.median, SIDES)
     ratio = theirs / ours if theirs is not None else None
     difference = "" if row.difference is None else f"{row.difference:.0e}"
-    figures = f"{three_digits(ours):>9}{three_digits(theirs):>14}"
-    marks = "" if row.agrees else "  DIFFERS"
-    return (
-        f"  {row.label:32}{figures}{three_digits(ratio):>9}{difference:>10}"
-        f"  {row.unit}{marks}"
-    )
+    figures = COLUMNS.format(*map(three_digits, (ours, theirs, ratio)), difference)
+    return f"  {row.label:32}{figures}  {row.unit}{'' if row.agrees else ' DIFFERS'}"
+
+
+def describe_workloads():
+    """A line for the sizes of every workload."""
+    for name, spec in SPECS.items():
+        kind = f"{spec.n_classes} classes" if spec.n_classes else "regression"
+        sparse = f", {spec.n_nonzero} values per row" if spec.n_nonzero else ""
+        yield (
+            f"  {name:12} {spec.n_tasks} tasks of {spec.n_samples} rows, "
+            f"{spec.n_features} features, {kind}{sparse}"
+        )
 
 
 def main():
@@ -164,7 +173,8 @@ def main():
         f"scikit-learn {sklearn.__version__}, numpy {np.__version__}, "
         f"Python {platform.python_version()}"
     )
-    print(f"\n{'':34}{'skmeta':>9}{'scikit-learn':>14}{'ratio':>9}{'max diff':>10}")
+    print("\nWorkloads", *describe_workloads(), sep="\n")
+    print(f"\n{'':34}{COLUMNS.format('skmeta', 'scikit-learn', 'ratio', 'max diff')}")
     n_rows = n_wrong = 0
     for benchmark in find_classes():
         rows, skipped = measure(benchmark, arguments.only, arguments.repeats)

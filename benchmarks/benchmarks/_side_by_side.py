@@ -19,10 +19,13 @@ class SideBySide:
         What `n_units` counts.
     n_units : dict
         How many of them 'skmeta' and 'sklearn' handle in a timed call.
+    varies : bool
+        Whether a figure differs from round to round; if not, one round is enough.
     """
 
     timer = time.process_time
     per = "task"
+    varies = True
     param_names = ()
     params = ()
 

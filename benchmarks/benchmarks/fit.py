@@ -51,7 +51,7 @@ class Fit(_Fit):
 
 
 class OneModelEach(_Fit):
-    """fit that keeps every task's model; scikit-learn: Ridge, another algorithm."""
+    """fit with every task's model kept; scikit-learn: Ridge, another algorithm."""
 
     param_names = ("workload",)
     params = (["retail"],)
@@ -80,7 +80,16 @@ class FitInput(_Fit):
     """fit on the workload 'tiny' in other forms."""
 
     param_names = ("form",)
-    params = (["array", "float32", "frame", "string labels", "interleaved rows"],)
+    params = (
+        [
+            "array",
+            "float32",
+            "frame",
+            "string labels",
+            "object labels",
+            "interleaved rows",
+        ],
+    )
 
     def setup(self, form):
         task_column = "task" if form == "frame" else None
@@ -94,6 +103,8 @@ class FitInput(_Fit):
             tasks = None
         elif form == "string labels":
             tasks = np.array([f"store {label}" for label in tasks])
+        elif form == "object labels":
+            tasks = np.array([f"store {label}" for label in tasks], dtype=object)
         elif form == "interleaved rows":
             # The first row of every task, then the second, and so on.
             order = np.arange(len(y)).reshape(-1, self.work.spec.n_samples).T.ravel()

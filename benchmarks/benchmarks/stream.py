@@ -58,12 +58,13 @@ class PartialFit(SideBySide):
 
 
 class StreamMemory(SideBySide):
-    """Memory of a partial_fit stream, per task; scikit-learn: SGD, weights overwritten.
+    """memory of a partial_fit stream; scikit-learn: SGD, weights overwritten.
 
     The figure is what Python and NumPy hold at most, from before the first task on.
     """
 
     unit = "bytes/task"
+    varies = False
     param_names = ("store_tasks",)
     params = ([False, True],)
 
