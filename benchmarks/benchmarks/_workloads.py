@@ -39,7 +39,7 @@ SPECS = {
     "50 classes": Spec(100, 100, 200, n_classes=50),
     "retail": Spec(20_000, 30, 10),
     "growth": Spec(100_000, 10, 20),
-    "stream": Spec(5_000, 10, 200),
+    "stream": Spec(50, 10, 200),
     "meta-batch": Spec(2_000, 200, 50),
     "optimum": Spec(500, 200, 50),
 }
