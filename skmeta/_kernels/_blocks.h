@@ -1,0 +1,384 @@
+/* One task of dense rows, in blocks of four samples.
+ *
+ * A step of one size without projection adds a multiple u_i of x_i to a row of weights.
+ * So the score of sample i is w.x_i + sum_{e<i} u_e (x_e.x_i + bias**2), with w from the
+ * start of the block: four samples share one pass over the weights for their scores and
+ * one for their updates, and four outputs share the loads of the samples. The diagonal
+ * of the Gram matrix serves the proximal step and the squared gradients.
+ */
+
+/* A parameter in padded form: a row of `padded` weights per output, the outputs beyond
+ * one filled up to fours, then the intercepts. A row ends like an incomplete vector of
+ * features, so that both can be multiplied lane by lane. Padding is zero. */
+typedef struct {
+    ptrdiff_t n_features, n_outputs;
+    ptrdiff_t width;  /* of a row of X, at least LANES */
+    ptrdiff_t whole;  /* features in whole vectors */
+    ptrdiff_t padded; /* `width` rounded up to whole vectors */
+    ptrdiff_t n_rows; /* of weights */
+    ptrdiff_t intercepts, size;
+    vec_bits last; /* lanes of the last vector that are not in a whole one */
+} Shape;
+
+static Shape make_shape(ptrdiff_t n_features, ptrdiff_t n_outputs)
+{
+    Shape shape = {n_features, n_outputs};
+    shape.width = n_features > LANES ? n_features : LANES;
+    shape.whole = shape.width / LANES * LANES;
+    shape.padded = (shape.width + LANES - 1) / LANES * LANES;
+    shape.n_rows = n_outputs == 1 ? 1 : (n_outputs + 3) / 4 * 4;
+    shape.intercepts = shape.n_rows * shape.padded;
+    shape.size = shape.intercepts + (n_outputs + 3) / 4 * 4;
+    for (ptrdiff_t k = 0; k < LANES; k++)
+        shape.last[k] = k >= shape.padded - shape.width ? -1 : 0;
+    return shape;
+}
+
+/* Where the features from `whole` on stand, and the first one if there are few. */
+INLINE ptrdiff_t in_whole(const Shape *shape)
+{
+    return shape->n_features < LANES ? 0 : shape->whole;
+}
+
+static void pack(double *padded, const double *theta, const Shape *shape)
+{
+    ptrdiff_t d = shape->n_features, head = in_whole(shape), tail = d - head;
+    for (ptrdiff_t k = 0; k < shape->n_outputs; k++) {
+        double *w = padded + k * shape->padded;
+        memcpy(w, theta, head * sizeof(double));
+        memcpy(w + shape->padded - tail, theta + head, tail * sizeof(double));
+        padded[shape->intercepts + k] = theta[d];
+        theta += d + 1;
+    }
+}
+
+static void unpack(double *theta, const double *padded, const Shape *shape)
+{
+    ptrdiff_t d = shape->n_features, head = in_whole(shape), tail = d - head;
+    for (ptrdiff_t k = 0; k < shape->n_outputs; k++) {
+        const double *w = padded + k * shape->padded;
+        memcpy(theta, w, head * sizeof(double));
+        memcpy(theta + head, w + shape->padded - tail, tail * sizeof(double));
+        theta[d] = padded[shape->intercepts + k];
+        theta += d + 1;
+    }
+}
+
+typedef struct {
+    const double *x[4]; /* `width` values each */
+    double y[4];
+    double weight[4];
+    ptrdiff_t row[4];
+    ptrdiff_t n; /* samples; those that are missing repeat the first */
+    double gram[4][4], norm[4];
+} Block;
+
+static ptrdiff_t blocks_room(const Shape *shape)
+{
+    return 4 * (shape->width + (shape->n_outputs + 3) / 4 * 4);
+}
+
+/* Rows in single precision, and those that fill no vector, are copied to `buffer`, whose
+ * leading values are zero. */
+INLINE const double *block_row(
+    const Matrix *X, ptrdiff_t i, const Shape *shape, double *buffer)
+{
+    const ptrdiff_t d = shape->n_features, begin = i * d;
+    if (X->doubles && d >= LANES) return X->doubles + begin;
+    for (ptrdiff_t j = 0; j < d; j++)
+        buffer[shape->width - d + j] =
+            X->doubles ? X->doubles[begin + j] : X->floats[begin + j];
+    return buffer;
+}
+
+INLINE void fetch(
+    Block *block, const Data *data, ptrdiff_t n_pass, ptrdiff_t position,
+    const Task *task, const Shape *shape, double *buffers)
+{
+    const ptrdiff_t left = task->end - position;
+    block->n = left < 4 ? left : 4;
+    for (ptrdiff_t a = 0; a < 4; a++) {
+        ptrdiff_t i = row_number(data, n_pass, position + (a < block->n ? a : 0));
+        block->row[a] = i;
+        block->x[a] = block_row(&data->X, i, shape, buffers + a * shape->width);
+        block->y[a] = data->y[i];
+        block->weight[a] = data->weight ? data->weight[i] : 1.0;
+    }
+}
+
+/* ---- passes over the features */
+
+typedef struct {
+    vec e[4];
+} Four;
+
+INLINE Four load_four(const Block *block, const Shape *shape, ptrdiff_t j)
+{
+    Four four;
+    const ptrdiff_t from = j < shape->whole ? j : shape->width - LANES;
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++) {
+        four.e[a] = load(block->x[a] + from);
+        if (j >= shape->whole)
+            four.e[a] = (vec)((vec_bits)four.e[a] & shape->last);
+    }
+    return four;
+}
+
+INLINE void gram_step(vec g[10], Four x)
+{
+    g[0] += x.e[0] * x.e[1], g[1] += x.e[0] * x.e[2], g[2] += x.e[1] * x.e[2];
+    g[3] += x.e[0] * x.e[3], g[4] += x.e[1] * x.e[3], g[5] += x.e[2] * x.e[3];
+    g[6] += x.e[0] * x.e[0], g[7] += x.e[1] * x.e[1], g[8] += x.e[2] * x.e[2];
+    g[9] += x.e[3] * x.e[3];
+}
+
+INLINE void keep_gram(Block *block, const vec g[10], double bias)
+{
+    const double one = bias * bias;
+    quad a = sum_each(g[0], g[1], g[2], g[3]) + one;
+    quad b = sum_each(g[4], g[5], g[4], g[5]) + one;
+    quad c = sum_each(g[6], g[7], g[8], g[9]) + one;
+    block->gram[0][1] = a[0], block->gram[0][2] = a[1], block->gram[1][2] = a[2];
+    block->gram[0][3] = a[3], block->gram[1][3] = b[0], block->gram[2][3] = b[1];
+    for (int i = 0; i < 4; i++) block->norm[i] = c[i];
+}
+
+INLINE void score_step(vec *z, Four x, const double *w, ptrdiff_t padded, const int rows)
+{
+#pragma GCC unroll 4
+    for (int c = 0; c < rows; c++) {
+        const vec v = load(w + c * padded);
+#pragma GCC unroll 4
+        for (int a = 0; a < 4; a++) z[a * rows + c] += x.e[a] * v;
+    }
+}
+
+/* Calls STEP(Four x, ptrdiff_t j) for every vector of features. */
+#define EACH_VECTOR(block, shape, STEP)                                       \
+    do {                                                                      \
+        ptrdiff_t j = 0;                                                      \
+        for (; j < (shape)->whole; j += LANES) {                              \
+            const Four x = load_four(block, shape, j);                        \
+            STEP;                                                             \
+        }                                                                     \
+        if (j < (shape)->padded) {                                            \
+            const Four x = load_four(block, shape, j);                        \
+            STEP;                                                             \
+        }                                                                     \
+    } while (0)
+
+/* Gram matrix, and scores without intercept: lane c of scores[a] is output c. */
+INLINE void score_one_output(
+    Block *block, const Shape *shape, const double *w, double bias, double *scores)
+{
+    vec z[4] = {{0}}, g[10] = {{0}};
+    EACH_VECTOR(block, shape, {
+        score_step(z, x, w + j, 0, 1);
+        gram_step(g, x);
+    });
+    quad each = sum_each(z[0], z[1], z[2], z[3]);
+    for (int a = 0; a < 4; a++) scores[4 * a] = each[a];
+    keep_gram(block, g, bias);
+}
+
+INLINE void score_outputs(
+    Block *block, const Shape *shape, const double *w, double bias, double *scores)
+{
+    const ptrdiff_t padded = shape->padded, n = shape->n_rows;
+    vec g[10] = {{0}};
+    EACH_VECTOR(block, shape, gram_step(g, x));
+    keep_gram(block, g, bias);
+    for (ptrdiff_t k = 0; k < n; k += 4, w += 4 * padded) {
+        vec z[16] = {{0}};
+        EACH_VECTOR(block, shape, score_step(z, x, w + j, padded, 4));
+#pragma GCC unroll 4
+        for (int a = 0; a < 4; a++)
+            store_quad(scores + a * n + k, sum_each(z[4 * a], z[4 * a + 1],
+                                                    z[4 * a + 2], z[4 * a + 3]));
+    }
+}
+
+INLINE void update_step(
+    Four x, double *w, ptrdiff_t padded, const double *changes, ptrdiff_t n,
+    const int rows)
+{
+#pragma GCC unroll 4
+    for (int c = 0; c < rows; c++) {
+        vec first = x.e[0] * changes[c] + x.e[1] * changes[n + c];
+        vec second = x.e[2] * changes[2 * n + c] + x.e[3] * changes[3 * n + c];
+        store(w + c * padded, load(w + c * padded) + (first + second));
+    }
+}
+
+/* changes: of sample a and output k at a * n + k */
+INLINE void update_parameter(
+    const Block *block, const Shape *shape, double *theta, const double *changes,
+    double bias)
+{
+    const ptrdiff_t n = (shape->n_outputs + 3) / 4 * 4;
+    const ptrdiff_t padded = shape->padded;
+    if (shape->n_outputs == 1)
+        EACH_VECTOR(block, shape, update_step(x, theta + j, 0, changes, n, 1));
+    else
+        for (ptrdiff_t k = 0; k < n; k += 4) {
+            double *w = theta + k * padded;
+            EACH_VECTOR(block, shape,
+                        update_step(x, w + j, padded, changes + k, n, 4));
+        }
+    for (ptrdiff_t k = 0; k < n; k += 4) {
+        double *b = theta + shape->intercepts + k;
+        quad sum = (load_quad(changes + k) + load_quad(changes + n + k))
+                   + (load_quad(changes + 2 * n + k) + load_quad(changes + 3 * n + k));
+        store_quad(b, load_quad(b) + bias * sum);
+    }
+}
+
+/* ---- from scores to steps */
+
+/* Sums over the samples of a task; see `Loss` for `rest`. */
+typedef struct {
+    quad value, rest, grad_sq;
+    quad finite; /* zero as long as everything is */
+    double total;
+    int n_rests;
+} Sums;
+
+/* A rest is at most 1, and merged at most doubles 1 + rest: this many in each of four
+ * lanes, and twice as many, are far from infinity. */
+enum { MOST_RESTS = 120 };
+
+INLINE quad merge_rests(quad a, quad b) { return a + b * (1.0 + a); }
+
+INLINE double log_rests(quad rest)
+{
+    double a = rest[0] + rest[1] * (1.0 + rest[0]);
+    double b = rest[2] + rest[3] * (1.0 + rest[2]);
+    return log1p(a + b * (1.0 + a));
+}
+
+INLINE void flush(Sums *sums)
+{
+    sums->total += log_rests(sums->rest);
+    sums->rest = splat(0.0);
+    sums->n_rests = 0;
+}
+
+/* Turns the scores of a block into changes theta += change x, sample by sample. */
+INLINE void learn_block(
+    const int loss, const int implicit, const Block *block, const Inner *inner,
+    const Shape *shape, const Task *task, int first_pass, double *scores, Sums *sums)
+{
+    const ptrdiff_t n = (shape->n_outputs + 3) / 4 * 4, K = shape->n_outputs;
+    const double eta = task->eta[0], bias = inner->bias, p = inner->parameter;
+    const double *intercepts = task->theta + shape->intercepts;
+    quad values[4] = {{0}}, rests[4] = {{0}};
+    for (ptrdiff_t k = 0; k < n; k += 4) {
+        const quad output = splat((double)k) + (quad){0.0, 1.0, 2.0, 3.0};
+        const quad_bits live = output < splat((double)K);
+        const quad intercept = bias * load_quad(intercepts + k);
+        quad u[4] = {{0}};
+#pragma GCC unroll 4
+        for (int a = 0; a < 4; a++) {
+            if (a == block->n) break;
+            quad z = load_quad(scores + a * n + k) + intercept;
+#pragma GCC unroll 4
+            for (int e = 0; e < a; e++) z += u[e] * block->gram[e][a];
+            const double weight = block->weight[a];
+            quad y = splat(block->y[a]), target = y;
+            if (K > 1) target = choose(output == y, splat(1.0), splat(-1.0));
+            const quad s = is_margin(loss) ? target * z : z - target;
+            const Loss_quad at = loss_at_quad(loss, p, s);
+            quad slope = weight * at.slope;
+            values[a] += (quad)((quad_bits)at.value & live);
+            rests[a] = merge_rests(rests[a], (quad)((quad_bits)at.rest & live));
+            sums->finite += (quad)((quad_bits)s & live) * 0.0 + y * 0.0;
+            if (first_pass)
+                sums->grad_sq += (quad)((quad_bits)(slope * slope) & live)
+                                 * block->norm[a];
+            if (implicit && eta * block->norm[a] > 0)
+                slope = proximal_slope_quad(loss, p, s, eta * block->norm[a], weight,
+                                            at.slope);
+            u[a] = (quad)((quad_bits)(-eta * slope) & live);
+            if (is_margin(loss)) u[a] = u[a] * target;
+        }
+#pragma GCC unroll 4
+        for (int a = 0; a < 4; a++) store_quad(scores + a * n + k, u[a]);
+        if (k % (4 * MOST_RESTS) == 4 * (MOST_RESTS - 1))
+            for (int a = 0; a < 4; a++) {
+                values[a][0] += log_rests(rests[a]);
+                rests[a] = splat(0.0);
+            }
+    }
+    const int n_rests = n / 4 < MOST_RESTS ? (int)(n / 4) : MOST_RESTS;
+    for (int a = 0; a < block->n; a++) {
+        const double weight = block->weight[a];
+        sums->finite += weight * values[a] * 0.0;
+        if (!first_pass) continue;
+        if (weight == 1.0 && !task->losses) {
+            if (sums->n_rests + n_rests > 2 * MOST_RESTS) flush(sums);
+            sums->value += values[a];
+            sums->rest = merge_rests(sums->rest, rests[a]);
+            sums->n_rests += n_rests;
+            continue;
+        }
+        double value = weight * (sum_quad(values[a]) + log_rests(rests[a]));
+        sums->total += value;
+        if (task->losses) task->losses[block->row[a]] = value;
+    }
+}
+
+static void learn_block_of(
+    const Block *block, const Inner *inner, const Shape *shape, const Task *task,
+    int first_pass, double *scores, Sums *sums)
+{
+#define CASE(LOSS)                                                                     \
+    case 2 * LOSS:                                                                     \
+        learn_block(LOSS, 0, block, inner, shape, task, first_pass, scores, sums);     \
+        break;                                                                         \
+    case 2 * LOSS + 1:                                                                 \
+        learn_block(LOSS, 1, block, inner, shape, task, first_pass, scores, sums);     \
+        break;
+    switch (2 * inner->loss + (inner->update == IMPLICIT)) {
+        CASE(SQUARED_ERROR)
+        CASE(HUBER)
+        CASE(ABSOLUTE_ERROR)
+        CASE(EPSILON_INSENSITIVE)
+        CASE(PINBALL)
+        CASE(LOG_LOSS)
+        CASE(HINGE)
+        CASE(SQUARED_HINGE)
+        CASE(MODIFIED_HUBER)
+    }
+#undef CASE
+}
+
+/* As `learn_samples`; theta and average are padded, and `average` takes the moves. */
+static int learn_blocks(
+    const Data *data, const Inner *inner, const Shape *shape, Task *task, double *room)
+{
+    const ptrdiff_t n = (shape->n_outputs + 3) / 4 * 4;
+    double *scores = room, *buffers = room + 4 * n;
+    double n_steps = 0.0;
+    Sums sums = {.total = 0.0};
+    Block block;
+    for (ptrdiff_t n_pass = 0; n_pass < inner->max_iter; n_pass++) {
+        for (ptrdiff_t position = task->begin; position < task->end; position += 4) {
+            fetch(&block, data, n_pass, position, task, shape, buffers);
+            if (shape->n_outputs == 1)
+                score_one_output(&block, shape, task->theta, inner->bias, scores);
+            else
+                score_outputs(&block, shape, task->theta, inner->bias, scores);
+            learn_block_of(&block, inner, shape, task, n_pass == 0, scores, &sums);
+            update_parameter(&block, shape, task->theta, scores, inner->bias);
+            if (!task->average) continue;
+            for (int a = 0; a < block.n; a++, n_steps += 1.0)
+                for (ptrdiff_t k = 0; k < n; k++) scores[a * n + k] *= n_steps + 1.0;
+            update_parameter(&block, shape, task->average, scores, inner->bias);
+        }
+    }
+    flush(&sums);
+    task->total_loss += sums.total + sum_quad(sums.value);
+    task->grad_sq[0] += sum_quad(sums.grad_sq);
+    return sum_quad(sums.finite) == 0.0;
+}
