@@ -70,8 +70,13 @@ typedef struct {
     double weight[4];
     ptrdiff_t row[4];
     ptrdiff_t n; /* samples; those that are missing repeat the first */
-    double gram[4][4], norm[4];
+    double gram[12]; /* see `gram_at`, then the diagonal; bias included */
 } Block;
+
+INLINE double gram_at(const Block *block, int i, int j)
+{
+    return block->gram[i == j ? 8 + i : j * (j - 1) / 2 + i]; /* i <= j */
+}
 
 static ptrdiff_t blocks_room(const Shape *shape)
 {
@@ -136,12 +141,9 @@ INLINE void gram_step(vec g[10], Four x)
 INLINE void keep_gram(Block *block, const vec g[10], double bias)
 {
     const double one = bias * bias;
-    quad a = sum_each(g[0], g[1], g[2], g[3]) + one;
-    quad b = sum_each(g[4], g[5], g[4], g[5]) + one;
-    quad c = sum_each(g[6], g[7], g[8], g[9]) + one;
-    block->gram[0][1] = a[0], block->gram[0][2] = a[1], block->gram[1][2] = a[2];
-    block->gram[0][3] = a[3], block->gram[1][3] = b[0], block->gram[2][3] = b[1];
-    for (int i = 0; i < 4; i++) block->norm[i] = c[i];
+    store_quad(block->gram, sum_each(g[0], g[1], g[2], g[3]) + one);
+    store_quad(block->gram + 4, sum_each(g[4], g[5], g[4], g[5]) + one);
+    store_quad(block->gram + 8, sum_each(g[6], g[7], g[8], g[9]) + one);
 }
 
 INLINE void score_step(vec *z, Four x, const double *w, ptrdiff_t padded, const int rows)
@@ -178,7 +180,8 @@ INLINE void score_one_output(
         gram_step(g, x);
     });
     quad each = sum_each(z[0], z[1], z[2], z[3]);
-    for (int a = 0; a < 4; a++) scores[4 * a] = each[a];
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++) store_quad(scores + 4 * a, splat(each[a]));
     keep_gram(block, g, bias);
 }
 
@@ -267,12 +270,13 @@ INLINE void flush(Sums *sums)
 /* Turns the scores of a block into changes theta += change x, sample by sample. */
 INLINE void learn_block(
     const int loss, const int implicit, const Block *block, const Inner *inner,
-    const Shape *shape, const Task *task, int first_pass, double *scores, Sums *sums)
+    const Shape *shape, const Task *task, int first_pass, double *scores, Sums *before)
 {
     const ptrdiff_t n = (shape->n_outputs + 3) / 4 * 4, K = shape->n_outputs;
     const double eta = task->eta[0], bias = inner->bias, p = inner->parameter;
     const double *intercepts = task->theta + shape->intercepts;
     quad values[4] = {{0}}, rests[4] = {{0}};
+    Sums sums = *before; /* `scores` cannot overlap a local variable */
     for (ptrdiff_t k = 0; k < n; k += 4) {
         const quad output = splat((double)k) + (quad){0.0, 1.0, 2.0, 3.0};
         const quad_bits live = output < splat((double)K);
@@ -283,27 +287,29 @@ INLINE void learn_block(
             if (a == block->n) break;
             quad z = load_quad(scores + a * n + k) + intercept;
 #pragma GCC unroll 4
-            for (int e = 0; e < a; e++) z += u[e] * block->gram[e][a];
-            const double weight = block->weight[a];
+            for (int e = 0; e < a; e++) z += u[e] * gram_at(block, e, a);
+            const double weight = block->weight[a], norm = gram_at(block, a, a);
             quad y = splat(block->y[a]), target = y;
             if (K > 1) target = choose(output == y, splat(1.0), splat(-1.0));
             const quad s = is_margin(loss) ? target * z : z - target;
             const Loss_quad at = loss_at_quad(loss, p, s);
-            quad slope = weight * at.slope;
+            quad scale = splat(-eta * weight), end = at.slope;
+            if (implicit && eta * norm > 0) {
+                end = proximal_slope_quad(loss, p, s, eta * norm, weight, at.slope);
+                scale = splat(-eta);
+            }
+            u[a] = end * (is_margin(loss) ? scale * target : scale);
             values[a] += (quad)((quad_bits)at.value & live);
             rests[a] = merge_rests(rests[a], (quad)((quad_bits)at.rest & live));
-            sums->finite += (quad)((quad_bits)s & live) * 0.0 + y * 0.0;
+            sums.finite += (quad)((quad_bits)s & live) * 0.0;
+            if (K > 1) sums.finite += y * 0.0; /* one output shows it in its score */
             if (first_pass)
-                sums->grad_sq += (quad)((quad_bits)(slope * slope) & live)
-                                 * block->norm[a];
-            if (implicit && eta * block->norm[a] > 0)
-                slope = proximal_slope_quad(loss, p, s, eta * block->norm[a], weight,
-                                            at.slope);
-            u[a] = (quad)((quad_bits)(-eta * slope) & live);
-            if (is_margin(loss)) u[a] = u[a] * target;
+                sums.grad_sq += (quad)((quad_bits)(at.slope * at.slope) & live)
+                                * (weight * weight * norm);
         }
 #pragma GCC unroll 4
-        for (int a = 0; a < 4; a++) store_quad(scores + a * n + k, u[a]);
+        for (int a = 0; a < 4; a++)
+            store_quad(scores + a * n + k, (quad)((quad_bits)u[a] & live));
         if (k % (4 * MOST_RESTS) == 4 * (MOST_RESTS - 1))
             for (int a = 0; a < 4; a++) {
                 values[a][0] += log_rests(rests[a]);
@@ -313,19 +319,20 @@ INLINE void learn_block(
     const int n_rests = n / 4 < MOST_RESTS ? (int)(n / 4) : MOST_RESTS;
     for (int a = 0; a < block->n; a++) {
         const double weight = block->weight[a];
-        sums->finite += weight * values[a] * 0.0;
+        sums.finite += weight * values[a] * 0.0;
         if (!first_pass) continue;
         if (weight == 1.0 && !task->losses) {
-            if (sums->n_rests + n_rests > 2 * MOST_RESTS) flush(sums);
-            sums->value += values[a];
-            sums->rest = merge_rests(sums->rest, rests[a]);
-            sums->n_rests += n_rests;
+            if (sums.n_rests + n_rests > 2 * MOST_RESTS) flush(&sums);
+            sums.value += values[a];
+            sums.rest = merge_rests(sums.rest, rests[a]);
+            sums.n_rests += n_rests;
             continue;
         }
         double value = weight * (sum_quad(values[a]) + log_rests(rests[a]));
-        sums->total += value;
+        sums.total += value;
         if (task->losses) task->losses[block->row[a]] = value;
     }
+    *before = sums;
 }
 
 static void learn_block_of(
