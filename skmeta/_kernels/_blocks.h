@@ -247,9 +247,9 @@ typedef struct {
     int n_rests;
 } Sums;
 
-/* A rest is at most 1, and merged at most doubles 1 + rest: this many in each of four
- * lanes, and twice as many, are far from infinity. */
-enum { MOST_RESTS = 120 };
+/* A rest is at most 1, and each one merged at most doubles 1 + rest: so many in each of
+ * four lanes, and four times as many after a block, are far from infinity. */
+enum { MOST_RESTS = 60 };
 
 INLINE quad merge_rests(quad a, quad b) { return a + b * (1.0 + a); }
 
@@ -267,95 +267,132 @@ INLINE void flush(Sums *sums)
     sums->n_rests = 0;
 }
 
+/* What the samples of a block share while four outputs are learned. */
+typedef struct {
+    quad output, intercept;
+    quad_bits live; /* lanes that are outputs */
+    quad u[4];      /* steps so far */
+    quad grad_sq, finite;
+} Chain;
+
+INLINE void learn_sample(
+    const int loss, const int several, const int a, const Block *block,
+    const Inner *inner, const Task *task, quad z, Chain *chain, quad *value, quad *rest)
+{
+    const double weight = block->weight[a], norm = gram_at(block, a, a);
+    const double eta = task->eta[0], q = eta * norm;
+    const quad y = splat(block->y[a]);
+    const quad target =
+        several ? choose(chain->output == y, splat(1.0), splat(-1.0)) : y;
+    z += chain->intercept;
+    if (a > 0) z += chain->u[0] * gram_at(block, 0, a);
+    if (a > 1) z += chain->u[1] * gram_at(block, 1, a);
+    if (a > 2) z += chain->u[2] * gram_at(block, 2, a);
+    const quad s = is_margin(loss) ? target * z : z - target;
+    const Loss_quad at = loss_at_quad(loss, inner->parameter, s);
+    quad slope = at.slope, scale = splat(-eta * weight);
+    if (inner->update == IMPLICIT && q > 0) {
+        slope = proximal_slope_quad(loss, inner->parameter, s, q, weight, slope);
+        scale = splat(-eta);
+    }
+    chain->u[a] = slope * (is_margin(loss) ? scale * target : scale);
+    *value += (quad)((quad_bits)at.value & chain->live);
+    if (loss == LOG_LOSS)
+        *rest = merge_rests(*rest, (quad)((quad_bits)at.rest & chain->live));
+    chain->grad_sq += (quad)((quad_bits)(at.slope * at.slope) & chain->live)
+                      * (weight * weight * norm);
+    /* one output shows in its score what is wrong with y */
+    chain->finite += (quad)((quad_bits)s & chain->live) * 0.0;
+    if (several) chain->finite += y * 0.0;
+}
+
+INLINE void keep_loss(
+    const int loss, const int a, const Block *block, const Task *task, quad value,
+    quad rest, Sums *sums)
+{
+    const double weight = block->weight[a];
+    if (!task->each_loss) {
+        sums->value += value;
+        if (loss == LOG_LOSS) sums->rest = merge_rests(sums->rest, rest);
+        return;
+    }
+    double weighted = weight * (sum_quad(value) + log_rests(rest));
+    sums->total += weighted;
+    if (task->losses) task->losses[block->row[a]] = weighted;
+}
+
 /* Turns the scores of a block into changes theta += change x, sample by sample. */
 INLINE void learn_block(
-    const int loss, const int implicit, const Block *block, const Inner *inner,
-    const Shape *shape, const Task *task, int first_pass, double *scores, Sums *before)
+    const int loss, const int several, const Block *block, const Inner *inner,
+    const Shape *shape, const Task *task, int first_pass, double *scores, Sums *sums)
 {
-    const ptrdiff_t n = (shape->n_outputs + 3) / 4 * 4, K = shape->n_outputs;
-    const double eta = task->eta[0], bias = inner->bias, p = inner->parameter;
+    const ptrdiff_t K = shape->n_outputs, n = several ? (K + 3) / 4 * 4 : 4;
     const double *intercepts = task->theta + shape->intercepts;
-    quad values[4] = {{0}}, rests[4] = {{0}};
-    Sums sums = *before; /* `scores` cannot overlap a local variable */
+    quad v0 = {0}, v1 = {0}, v2 = {0}, v3 = {0}, r0 = {0}, r1 = {0}, r2 = {0}, r3 = {0};
+    Chain chain = {.grad_sq = {0}, .finite = {0}};
     for (ptrdiff_t k = 0; k < n; k += 4) {
-        const quad output = splat((double)k) + (quad){0.0, 1.0, 2.0, 3.0};
-        const quad_bits live = output < splat((double)K);
-        const quad intercept = bias * load_quad(intercepts + k);
-        quad u[4] = {{0}};
-#pragma GCC unroll 4
-        for (int a = 0; a < 4; a++) {
-            if (a == block->n) break;
-            quad z = load_quad(scores + a * n + k) + intercept;
-#pragma GCC unroll 4
-            for (int e = 0; e < a; e++) z += u[e] * gram_at(block, e, a);
-            const double weight = block->weight[a], norm = gram_at(block, a, a);
-            quad y = splat(block->y[a]), target = y;
-            if (K > 1) target = choose(output == y, splat(1.0), splat(-1.0));
-            const quad s = is_margin(loss) ? target * z : z - target;
-            const Loss_quad at = loss_at_quad(loss, p, s);
-            quad scale = splat(-eta * weight), end = at.slope;
-            if (implicit && eta * norm > 0) {
-                end = proximal_slope_quad(loss, p, s, eta * norm, weight, at.slope);
-                scale = splat(-eta);
-            }
-            u[a] = end * (is_margin(loss) ? scale * target : scale);
-            values[a] += (quad)((quad_bits)at.value & live);
-            rests[a] = merge_rests(rests[a], (quad)((quad_bits)at.rest & live));
-            sums.finite += (quad)((quad_bits)s & live) * 0.0;
-            if (K > 1) sums.finite += y * 0.0; /* one output shows it in its score */
-            if (first_pass)
-                sums.grad_sq += (quad)((quad_bits)(at.slope * at.slope) & live)
-                                * (weight * weight * norm);
+        double *z = scores + k;
+        chain.output = splat((double)k) + (quad){0.0, 1.0, 2.0, 3.0};
+        chain.live = chain.output < splat((double)K);
+        chain.intercept = inner->bias * load_quad(intercepts + k);
+        chain.u[1] = chain.u[2] = chain.u[3] = splat(0.0);
+#define SAMPLE(a)                                                                     \
+    learn_sample(loss, several, a, block, inner, task, load_quad(z + a * n), &chain,  \
+                 &v##a, &r##a)
+        SAMPLE(0);
+        if (block->n > 1) SAMPLE(1);
+        if (block->n > 2) SAMPLE(2);
+        if (block->n > 3) SAMPLE(3);
+#undef SAMPLE
+        store_quad(z, (quad)((quad_bits)chain.u[0] & chain.live));
+        store_quad(z + n, (quad)((quad_bits)chain.u[1] & chain.live));
+        store_quad(z + 2 * n, (quad)((quad_bits)chain.u[2] & chain.live));
+        store_quad(z + 3 * n, (quad)((quad_bits)chain.u[3] & chain.live));
+        if (k % (4 * MOST_RESTS) == 4 * (MOST_RESTS - 1)) {
+            v0[0] += log_rests(r0), v1[0] += log_rests(r1);
+            v2[0] += log_rests(r2), v3[0] += log_rests(r3);
+            r0 = r1 = r2 = r3 = splat(0.0);
         }
-#pragma GCC unroll 4
-        for (int a = 0; a < 4; a++)
-            store_quad(scores + a * n + k, (quad)((quad_bits)u[a] & live));
-        if (k % (4 * MOST_RESTS) == 4 * (MOST_RESTS - 1))
-            for (int a = 0; a < 4; a++) {
-                values[a][0] += log_rests(rests[a]);
-                rests[a] = splat(0.0);
-            }
     }
-    const int n_rests = n / 4 < MOST_RESTS ? (int)(n / 4) : MOST_RESTS;
-    for (int a = 0; a < block->n; a++) {
-        const double weight = block->weight[a];
-        sums.finite += weight * values[a] * 0.0;
-        if (!first_pass) continue;
-        if (weight == 1.0 && !task->losses) {
-            if (sums.n_rests + n_rests > 2 * MOST_RESTS) flush(&sums);
-            sums.value += values[a];
-            sums.rest = merge_rests(sums.rest, rests[a]);
-            sums.n_rests += n_rests;
-            continue;
-        }
-        double value = weight * (sum_quad(values[a]) + log_rests(rests[a]));
-        sums.total += value;
-        if (task->losses) task->losses[block->row[a]] = value;
+    const quad weights = load_quad(block->weight);
+    sums->finite += chain.finite + weights[0] * v0 * 0.0 + weights[1] * v1 * 0.0
+                    + weights[2] * v2 * 0.0 + weights[3] * v3 * 0.0;
+    if (!first_pass) return;
+    sums->grad_sq += chain.grad_sq;
+    if (loss == LOG_LOSS) {
+        const int n_rests = 4 * (n / 4 < MOST_RESTS ? (int)(n / 4) : MOST_RESTS);
+        if (sums->n_rests + n_rests > MOST_RESTS) flush(sums);
+        sums->n_rests += n_rests;
     }
-    *before = sums;
+    keep_loss(loss, 0, block, task, v0, r0, sums);
+    if (block->n > 1) keep_loss(loss, 1, block, task, v1, r1, sums);
+    if (block->n > 2) keep_loss(loss, 2, block, task, v2, r2, sums);
+    if (block->n > 3) keep_loss(loss, 3, block, task, v3, r3, sums);
 }
 
 static void learn_block_of(
     const Block *block, const Inner *inner, const Shape *shape, const Task *task,
     int first_pass, double *scores, Sums *sums)
 {
-#define CASE(LOSS)                                                                     \
-    case 2 * LOSS:                                                                     \
-        learn_block(LOSS, 0, block, inner, shape, task, first_pass, scores, sums);     \
-        break;                                                                         \
-    case 2 * LOSS + 1:                                                                 \
-        learn_block(LOSS, 1, block, inner, shape, task, first_pass, scores, sums);     \
+#define CASE(LOSS, SEVERAL)                                                            \
+    case 2 * LOSS + SEVERAL:                                                           \
+        learn_block(LOSS, SEVERAL, block, inner, shape, task, first_pass, scores,      \
+                    sums);                                                             \
         break;
-    switch (2 * inner->loss + (inner->update == IMPLICIT)) {
-        CASE(SQUARED_ERROR)
-        CASE(HUBER)
-        CASE(ABSOLUTE_ERROR)
-        CASE(EPSILON_INSENSITIVE)
-        CASE(PINBALL)
-        CASE(LOG_LOSS)
-        CASE(HINGE)
-        CASE(SQUARED_HINGE)
-        CASE(MODIFIED_HUBER)
+    switch (2 * inner->loss + (shape->n_outputs > 1)) {
+        CASE(SQUARED_ERROR, 0)
+        CASE(HUBER, 0)
+        CASE(ABSOLUTE_ERROR, 0)
+        CASE(EPSILON_INSENSITIVE, 0)
+        CASE(PINBALL, 0)
+        CASE(LOG_LOSS, 0)
+        CASE(LOG_LOSS, 1)
+        CASE(HINGE, 0)
+        CASE(HINGE, 1)
+        CASE(SQUARED_HINGE, 0)
+        CASE(SQUARED_HINGE, 1)
+        CASE(MODIFIED_HUBER, 0)
+        CASE(MODIFIED_HUBER, 1)
     }
 #undef CASE
 }

@@ -191,6 +191,7 @@ typedef struct {
     const double *eta;
     int per_coordinate;
     double *theta, *average, *losses;
+    int each_loss;     /* whether every loss is needed, not just their sum */
     double *grad_sq;   /* like eta; added to */
     double total_loss; /* of the first pass */
 } Task;

@@ -47,8 +47,8 @@ static Learner make_learner(const Data *data, const Inner *inner, int per_coordi
     Learner learner = {data, inner};
     learner.natural = learner.size = inner->n_outputs * (data->X.n_features + 1);
 #ifdef BLOCKS
-    learner.in_blocks =
-        !data->X.indices && !per_coordinate && !isfinite(inner->radius);
+    learner.in_blocks = !data->X.indices && !per_coordinate && !isfinite(inner->radius)
+                        && (inner->n_outputs == 1 || is_margin(inner->loss));
     if (learner.in_blocks) {
         learner.shape = make_shape(data->X.n_features, inner->n_outputs);
         learner.size = learner.shape.size;
@@ -119,7 +119,8 @@ static int run_task(
     if (!memory) return -1;
     double *theta = room, *average = room + size;
     Task task = {begin, end, one->eta, per_coordinate, theta,
-                 one->average ? average : NULL, one->losses, one->grad_sq, 0.0};
+                 one->average ? average : NULL, one->losses,
+                 data->weight || one->losses, one->grad_sq, 0.0};
     take_in(&learner, theta, one->theta);
     int finite = learn(&learner, &task, room + 2 * size)
                  && all_finite(theta, size) && all_finite(one->grad_sq, one->n_etas);
@@ -290,7 +291,8 @@ static ptrdiff_t learn_tasks(
         const int few = touches_few && !is_known
                         && 3 * inner->n_outputs * count_stored(data, begin, end) < size;
         Task task = {begin, end, eta, n_etas > 1, theta,
-                     meta->average ? average : NULL, NULL, grad_sq, 0.0};
+                     meta->average ? average : NULL, NULL, data->weight != NULL,
+                     grad_sq, 0.0};
         Changes changes = {0, entries, moved};
         double square, sum_grad_sq = 0.0, mean_eta = 0.0;
 
