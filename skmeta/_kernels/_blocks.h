@@ -83,31 +83,33 @@ static ptrdiff_t blocks_room(const Shape *shape)
     return 4 * (shape->width + (shape->n_outputs + 3) / 4 * 4);
 }
 
-/* Rows in single precision, and those that fill no vector, are copied to `buffer`, whose
+/* Rows in single precision, and those that fill no vector, are copied to `buffers`, whose
  * leading values are zero. */
-INLINE const double *block_row(
-    const Matrix *X, ptrdiff_t i, const Shape *shape, double *buffer)
-{
-    const ptrdiff_t d = shape->n_features, begin = i * d;
-    if (X->doubles && d >= LANES) return X->doubles + begin;
-    for (ptrdiff_t j = 0; j < d; j++)
-        buffer[shape->width - d + j] =
-            X->doubles ? X->doubles[begin + j] : X->floats[begin + j];
-    return buffer;
-}
-
 INLINE void fetch(
     Block *block, const Data *data, ptrdiff_t n_pass, ptrdiff_t position,
     const Task *task, const Shape *shape, double *buffers)
 {
-    const ptrdiff_t left = task->end - position;
+    const ptrdiff_t left = task->end - position, d = shape->n_features;
+    const Matrix *X = &data->X;
     block->n = left < 4 ? left : 4;
-    for (ptrdiff_t a = 0; a < 4; a++) {
-        ptrdiff_t i = row_number(data, n_pass, position + (a < block->n ? a : 0));
-        block->row[a] = i;
-        block->x[a] = block_row(&data->X, i, shape, buffers + a * shape->width);
-        block->y[a] = data->y[i];
-        block->weight[a] = data->weight ? data->weight[i] : 1.0;
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++)
+        block->row[a] = row_number(data, n_pass, position + (a < block->n ? a : 0));
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++) block->y[a] = data->y[block->row[a]];
+    if (data->weight)
+        for (int a = 0; a < 4; a++) block->weight[a] = data->weight[block->row[a]];
+    if (X->doubles && d >= LANES) {
+#pragma GCC unroll 4
+        for (int a = 0; a < 4; a++) block->x[a] = X->doubles + block->row[a] * d;
+        return;
+    }
+    for (int a = 0; a < 4; a++, buffers += shape->width) {
+        double *x = buffers + shape->width - d;
+        const ptrdiff_t begin = block->row[a] * d;
+        block->x[a] = buffers;
+        for (ptrdiff_t j = 0; j < d; j++)
+            x[j] = X->doubles ? X->doubles[begin + j] : X->floats[begin + j];
     }
 }
 
@@ -208,9 +210,12 @@ INLINE void update_step(
 {
 #pragma GCC unroll 4
     for (int c = 0; c < rows; c++) {
-        vec first = x.e[0] * changes[c] + x.e[1] * changes[n + c];
-        vec second = x.e[2] * changes[2 * n + c] + x.e[3] * changes[3 * n + c];
-        store(w + c * padded, load(w + c * padded) + (first + second));
+        /* in the order in which the changes become known */
+        vec v = load(w + c * padded) + x.e[0] * changes[c];
+        v += x.e[1] * changes[n + c];
+        v += x.e[2] * changes[2 * n + c];
+        v += x.e[3] * changes[3 * n + c];
+        store(w + c * padded, v);
     }
 }
 
@@ -285,10 +290,11 @@ INLINE void learn_sample(
     const quad target =
         several ? choose(chain->output == y, splat(1.0), splat(-1.0)) : y;
     z += chain->intercept;
+    if (!is_margin(loss)) z -= target; /* while earlier steps are still awaited */
     if (a > 0) z += chain->u[0] * gram_at(block, 0, a);
     if (a > 1) z += chain->u[1] * gram_at(block, 1, a);
     if (a > 2) z += chain->u[2] * gram_at(block, 2, a);
-    const quad s = is_margin(loss) ? target * z : z - target;
+    const quad s = is_margin(loss) ? target * z : z;
     const Loss_quad at = loss_at_quad(loss, inner->parameter, s);
     quad slope = at.slope, scale = splat(-eta * weight);
     if (inner->update == IMPLICIT && q > 0) {
@@ -405,7 +411,7 @@ static int learn_blocks(
     double *scores = room, *buffers = room + 4 * n;
     double n_steps = 0.0;
     Sums sums = {.total = 0.0};
-    Block block;
+    Block block = {.weight = {1.0, 1.0, 1.0, 1.0}};
     for (ptrdiff_t n_pass = 0; n_pass < inner->max_iter; n_pass++) {
         for (ptrdiff_t position = task->begin; position < task->end; position += 4) {
             fetch(&block, data, n_pass, position, task, shape, buffers);

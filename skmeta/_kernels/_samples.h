@@ -1,22 +1,16 @@
 /* One task, one sample at a time: any update, any step, CSR; and what the loop in blocks
  * shares with it. Parameters are (n_outputs, n_features + 1), the intercept last. */
 
-/* ---- losses of one number */
-
-static double lower_bound(double s, double c)
+/* See `Loss_double` for what a rest is. The rest of a loss is at most 1, but a product
+ * of many would overflow: then its logarithm goes to the value. */
+INLINE void merge_rest(double *rest, double other, double *value)
 {
-    return log(c / (2.0 * (log1p(c) + fabs(s) + 1.0)));
+    *rest += other * (1.0 + *rest);
+    if (*rest > 1e100) {
+        *value += log1p(*rest);
+        *rest = 0.0;
+    }
 }
-
-#define REAL double
-#define NAMED(name) name##_double
-#define SPLAT(value) (value)
-#define SELECT(where, yes, no) ((where) ? (yes) : (no))
-#define ABSOLUTE fabs
-#define EXP exp
-#define LARGEST(value) (value)
-#define LOWER_BOUND lower_bound
-#include "_losses.h"
 
 INLINE int is_margin(int loss) { return loss >= LOG_LOSS; }
 
@@ -55,28 +49,30 @@ static ptrdiff_t longest_row(const Matrix *X)
     return longest;
 }
 
-/* Sums run in SUMS strands: they keep the processor busy, and in an order that no
- * compiler may change. */
-enum { SUMS = 16 };
-
-INLINE double sum_strands(double *sums)
-{
-    for (int width = SUMS / 2; width > 0; width /= 2)
-        for (int k = 0; k < width; k++) sums[k] += sums[k + width];
-    return sums[0];
-}
-
+/* In several strands, to keep the processor busy; always in the same order. */
 INLINE double dot_dense(const double *x, const double *w, ptrdiff_t n)
 {
-    double sums[SUMS] = {0.0}, rest = 0.0;
+    double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
     ptrdiff_t j = 0;
-    if (n >= SUMS) {
-        for (; j + SUMS <= n; j += SUMS)
-            for (int k = 0; k < SUMS; k++) sums[k] += x[j + k] * w[j + k];
-        rest = sum_strands(sums);
+#ifdef BLOCKS
+    vec p = {0}, q = {0}, r = {0}, s = {0};
+    for (; j + 4 * LANES <= n; j += 4 * LANES) {
+        p += load(x + j) * load(w + j);
+        q += load(x + j + LANES) * load(w + j + LANES);
+        r += load(x + j + 2 * LANES) * load(w + j + 2 * LANES);
+        s += load(x + j + 3 * LANES) * load(w + j + 3 * LANES);
     }
-    for (; j < n; j++) rest += x[j] * w[j];
-    return rest;
+    for (; j + LANES <= n; j += LANES) p += load(x + j) * load(w + j);
+    if (n >= LANES) a = sum_quad(halves((p + q) + (r + s)));
+#endif
+    for (; j + 4 <= n; j += 4) {
+        a += x[j] * w[j];
+        b += x[j + 1] * w[j + 1];
+        c += x[j + 2] * w[j + 2];
+        d += x[j + 3] * w[j + 3];
+    }
+    for (; j < n; j++) a += x[j] * w[j];
+    return (a + b) + (c + d);
 }
 
 INLINE double dot_sparse(const double *x, const int *column, ptrdiff_t n, const double *w)
@@ -233,6 +229,7 @@ static int learn_samples(
     double *slopes = room, *scores = room + K, *logs = room + 2 * K + size;
     /* what moves by a step: theta, the point whose projection it is, or exponents */
     double *moving = theta;
+    double total = 0.0, total_rest = 0.0;
     ptrdiff_t n_steps = 0;
     if (inner->update == EG) {
         moving = room + 2 * K;
@@ -249,20 +246,26 @@ static int learn_samples(
             const double weight = data->weight ? data->weight[i] : 1.0;
             const Row ones = {row.x, NULL, row.n};
             const double norm = square_sum(ones.x, ones.n) + bias * bias;
-            double value = 0.0;
+            double value = 0.0, rest = 0.0;
             for (ptrdiff_t k = 0; k < K; k++) {
                 const double *w = theta + k * (d + 1);
                 double target = target_of(y, k, K), z = dot(row, w) + bias * w[d];
                 double s = is_margin(loss) ? target * z : z - target;
                 Loss_double at = loss_at_double(loss, p, s);
                 if (!isfinite(s)) return 0;
-                value += weight * (at.value + log1p(at.rest));
+                value += at.value;
+                merge_rest(&rest, at.rest, &value);
                 slopes[k] = at.slope;
                 scores[k] = s;
             }
-            if (!isfinite(value) || !isfinite(y)) return 0;
+            if (!isfinite(weight * value) || !isfinite(y)) return 0;
             if (n_pass == 0) {
-                task->total_loss += value;
+                if (task->each_loss) {
+                    value = weight * (value + log1p(rest));
+                    rest = 0.0;
+                }
+                total += value;
+                merge_rest(&total_rest, rest, &total);
                 if (task->losses) task->losses[i] = value;
                 for (ptrdiff_t k = 0; k < K; k++) {
                     double square = weight * slopes[k] * weight * slopes[k];
@@ -309,6 +312,7 @@ static int learn_samples(
             }
         }
     }
+    task->total_loss += total + log1p(total_rest);
     if (average && !lazy)
         for (ptrdiff_t j = 0; j < size; j++) average[j] /= (double)n_steps;
     return 1;

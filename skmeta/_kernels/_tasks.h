@@ -17,9 +17,12 @@
 #endif
 #endif
 
-#include "_samples.h"
 #ifdef BLOCKS
 #include "_vectors.h"
+#endif
+#include "_loss_types.h"
+#include "_samples.h"
+#ifdef BLOCKS
 #include "_blocks.h"
 #endif
 
@@ -191,13 +194,6 @@ static double meta_step(const Meta *meta, const double *clock, ptrdiff_t m)
 
 /* ---- how far a task went from phi */
 
-/* Entries that a task of few features has changed, and their values. */
-typedef struct {
-    ptrdiff_t n;
-    ptrdiff_t *entry;
-    double *value;
-} Changes;
-
 /* Stored values of the rows of a task. */
 static ptrdiff_t count_stored(const Data *data, ptrdiff_t begin, ptrdiff_t end)
 {
@@ -210,42 +206,74 @@ static ptrdiff_t count_stored(const Data *data, ptrdiff_t begin, ptrdiff_t end)
     return n;
 }
 
-INLINE void take_change(
-    Changes *changes, ptrdiff_t j, const double *phi, double *theta, double *average,
-    double n_steps, double *square)
+/* What a task of few features has touched, entry by entry. */
+typedef struct {
+    double *phi, *theta, *average; /* average may be NULL */
+    double n_steps, share;
+    double *origin; /* of phi, a value for every entry as often as it comes */
+} Touched;
+
+/* Moves phi[j] its share of the way to the parameter, and theta[j] to phi[j]; returns
+ * the way. An entry that comes again has no way left. */
+INLINE double settle(Touched *touched, ptrdiff_t j)
 {
-    double value = average ? mean_iterate(theta[j], average[j], n_steps) : theta[j];
-    double moved = value - phi[j];
-    changes->entry[changes->n] = j;
-    changes->value[changes->n] = value;
-    changes->n += moved != 0.0;
-    *square += moved * moved;
-    theta[j] = phi[j];
-    if (average) average[j] = 0.0;
+    const double origin = touched->phi[j], theta = touched->theta[j];
+    double moved = theta - origin;
+    if (touched->average) {
+        moved = mean_iterate(theta, touched->average[j], touched->n_steps) - origin;
+        touched->average[j] = 0.0;
+    }
+    *touched->origin++ = origin;
+    touched->theta[j] = touched->phi[j] = origin + touched->share * moved;
+    return moved;
 }
 
-/* Collects the changes and takes them back; returns the squared distance. An entry that
- * comes again has not moved any more. */
-static double take_changes(
-    Changes *changes, const Learner *learner, const Task *task, const double *phi,
-    double n_steps)
+/* Settles all entries; returns the squared distance. */
+static double settle_all(Touched all, const Learner *learner, const Task *task)
 {
     const Matrix *X = &learner->data->X;
-    const ptrdiff_t width = X->n_features + 1;
-    double square = 0.0;
-    changes->n = 0;
+    const ptrdiff_t d = X->n_features;
+    double sums[4] = {0.0};
     for (ptrdiff_t k = 0; k < learner->inner->n_outputs; k++) {
-        const ptrdiff_t first = k * width;
+        const ptrdiff_t first = k * (d + 1);
+        double moved = settle(&all, first + d);
+        sums[0] += moved * moved;
         for (ptrdiff_t position = task->begin; position < task->end; position++) {
             const ptrdiff_t i = row_number(learner->data, 0, position);
-            for (ptrdiff_t q = X->indptr[i]; q < X->indptr[i + 1]; q++)
-                take_change(changes, first + X->indices[q], phi, task->theta,
-                            task->average, n_steps, &square);
+            const int *column = X->indices + X->indptr[i];
+            const ptrdiff_t n = X->indptr[i + 1] - X->indptr[i];
+            ptrdiff_t q = 0;
+            for (; q + 4 <= n; q += 4) {
+#pragma GCC unroll 4
+                for (int c = 0; c < 4; c++) {
+                    moved = settle(&all, first + column[q + c]);
+                    sums[c] += moved * moved;
+                }
+            }
+            for (; q < n; q++) {
+                moved = settle(&all, first + column[q]);
+                sums[0] += moved * moved;
+            }
         }
-        take_change(changes, first + X->n_features, phi, task->theta, task->average,
-                    n_steps, &square);
     }
-    return square;
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+/* Takes back what `settle_all` did to phi, the last entry first. */
+static void unsettle_all(Touched all, const Learner *learner, const Task *task)
+{
+    const Matrix *X = &learner->data->X;
+    const ptrdiff_t d = X->n_features, K = learner->inner->n_outputs;
+    all.origin += K * (1 + count_stored(learner->data, task->begin, task->end));
+    for (ptrdiff_t k = K - 1; k >= 0; k--) {
+        const ptrdiff_t first = k * (d + 1);
+        for (ptrdiff_t position = task->end - 1; position >= task->begin; position--) {
+            const ptrdiff_t i = row_number(learner->data, 0, position);
+            for (ptrdiff_t q = X->indptr[i + 1] - 1; q >= X->indptr[i]; q--)
+                all.phi[first + X->indices[q]] = *--all.origin;
+        }
+        all.phi[first + d] = *--all.origin;
+    }
 }
 
 /* moved = parameter - phi; returns its squared norm. */
@@ -272,28 +300,25 @@ static ptrdiff_t learn_tasks(
     double *moved = average + size, *eta = moved + size, *grad_sq = eta + n_etas;
     double *rest = grad_sq + n_etas;
     double *parameter = meta->average ? average : theta;
-    ptrdiff_t t, *entries = NULL;
-    int theta_is_phi = 0;
-    if (touches_few) {
-        entries = malloc((size_t)size * sizeof(ptrdiff_t));
-        if (!entries) {
-            free(memory);
-            return -1;
-        }
-    }
+    int theta_is_phi = 0; /* and `average` is zero */
+    ptrdiff_t t;
     take_in(&learner, phi, tasks->phi);
     for (t = tasks->first; t < tasks->last; t++) {
         const ptrdiff_t begin = tasks->starts[t], end = tasks->starts[t + 1];
         const ptrdiff_t m = end - begin;
         const double n_steps = (double)(m * inner->max_iter);
         const int is_known = tasks->own_index && tasks->own_index[t] >= 0;
-        /* A pass over the touched entries costs about three times one over all. */
+        /* An entry settled by its column costs about three times one in passing. */
         const int few = touches_few && !is_known
                         && 3 * inner->n_outputs * count_stored(data, begin, end) < size;
+        const double clock[2] = {tasks->clock[0] + 1.0, tasks->clock[1] + sqrt((double)m)};
+        /* the tasks of a meta-batch leave phi where it is */
+        const double share = tasks->grad_sq ? 0.0 : meta_step(meta, clock, m);
         Task task = {begin, end, eta, n_etas > 1, theta,
                      meta->average ? average : NULL, NULL, data->weight != NULL,
                      grad_sq, 0.0};
-        Changes changes = {0, entries, moved};
+        const Touched touched = {phi, theta, task.average, n_steps, share, moved};
+        double *out = tasks->parameters ? tasks->parameters + t * natural : NULL;
         double square, sum_grad_sq = 0.0, mean_eta = 0.0;
 
         if (is_known)
@@ -306,50 +331,43 @@ static ptrdiff_t learn_tasks(
         memset(grad_sq, 0, n_etas * sizeof(double));
         int finite = learn(&learner, &task, rest);
         if (few) {
-            square = take_changes(&changes, &learner, &task, phi, n_steps);
+            for (ptrdiff_t j = 0; out && j < size; j++)
+                out[j] = task.average ? mean_iterate(theta[j], average[j], n_steps)
+                                      : theta[j];
+            square = settle_all(touched, &learner, &task);
         } else {
-            for (ptrdiff_t j = 0; task.average && averages_moves(inner) && j < size; j++)
-                average[j] = mean_iterate(theta[j], average[j], n_steps);
+            /* the mean iterate shows what is wrong with theta only if made from it */
+            if (task.average && averages_moves(inner))
+                for (ptrdiff_t j = 0; j < size; j++)
+                    average[j] = mean_iterate(theta[j], average[j], n_steps);
+            else
+                finite = finite && all_finite(theta, size);
             square = subtract(moved, parameter, phi, size);
         }
         theta_is_phi = few;
+        const double distance = sqrt(square);
+        if (!finite || !isfinite(distance) || !all_finite(grad_sq, n_etas)) {
+            if (few) unsettle_all(touched, &learner, &task);
+            break;
+        }
+        if (out && !few) hand_out(&learner, out, parameter);
         for (ptrdiff_t j = 0; j < n_etas; j++) {
             sum_grad_sq += grad_sq[j];
             mean_eta += eta[j] / (double)n_etas;
         }
-        const double distance = sqrt(square);
-        /* a finite distance tells of the parameter, and of what it is computed from */
-        if (meta->average && !averages_moves(inner))
-            finite = finite && all_finite(theta, size);
-        if (!finite || !isfinite(distance) || !all_finite(grad_sq, n_etas)) break;
-
         const HistoryRow row = {m, task.total_loss / (double)m, distance, sum_grad_sq,
                                 mean_eta};
         tasks->history[t] = row;
-        if (tasks->parameters) {
-            double *out = tasks->parameters + t * natural;
-            hand_out(&learner, out, few ? phi : parameter);
-            for (ptrdiff_t c = 0; c < changes.n; c++)
-                out[changes.entry[c]] = changes.value[c];
-        }
         if (tasks->grad_sq) {
             memcpy(tasks->grad_sq + t * n_etas, grad_sq, n_etas * sizeof(double));
             continue;
         }
-        tasks->clock[0] += 1.0;
-        tasks->clock[1] += sqrt((double)m);
-        observe(meta, tasks->rule, moved, distance, grad_sq, tasks->clock[0], n_etas);
-        const double a = meta_step(meta, tasks->clock, m);
-        if (few)
-            for (ptrdiff_t c = 0; c < changes.n; c++) {
-                const ptrdiff_t j = changes.entry[c];
-                theta[j] = phi[j] += a * (changes.value[c] - phi[j]);
-            }
-        else
-            for (ptrdiff_t j = 0; j < size; j++) phi[j] += a * moved[j];
+        memcpy(tasks->clock, clock, sizeof clock);
+        observe(meta, tasks->rule, moved, distance, grad_sq, clock[0], n_etas);
+        if (!few)
+            for (ptrdiff_t j = 0; j < size; j++) phi[j] += share * moved[j];
     }
     hand_out(&learner, tasks->phi, phi);
-    free(entries);
     free(memory);
     return t;
 }

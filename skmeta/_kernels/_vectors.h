@@ -76,20 +76,3 @@ INLINE quad exp_quad(quad x)
     quad value = (quad)((quad_bits)(low + r4 * (middle + r4 * high)) + power);
     return (quad)((quad_bits)value & ~vanishes);
 }
-
-INLINE quad lower_bound_quad(quad s, double c)
-{
-    quad bound;
-    for (int k = 0; k < 4; k++) bound[k] = lower_bound(s[k], c);
-    return bound;
-}
-
-#define REAL quad
-#define NAMED(name) name##_quad
-#define SPLAT splat
-#define SELECT choose
-#define ABSOLUTE absolute
-#define EXP exp_quad
-#define LARGEST largest
-#define LOWER_BOUND lower_bound_quad
-#include "_losses.h"
