@@ -75,24 +75,34 @@ INLINE double dot_dense(const double *x, const double *w, ptrdiff_t n)
     return (a + b) + (c + d);
 }
 
-INLINE double dot_sparse(const double *x, const int *column, ptrdiff_t n, const double *w)
+INLINE double dot_sparse(
+    const double *x, const int *column, ptrdiff_t n, const double *w, double *norm)
 {
-    double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
+    double a = 0.0, b = 0.0, c = 0.0, d = 0.0, p = 0.0, q = 0.0, r = 0.0, s = 0.0;
     ptrdiff_t j = 0;
     for (; j + 4 <= n; j += 4) {
-        a += x[j] * w[column[j]];
-        b += x[j + 1] * w[column[j + 1]];
-        c += x[j + 2] * w[column[j + 2]];
-        d += x[j + 3] * w[column[j + 3]];
+        a += x[j] * w[column[j]], p += x[j] * x[j];
+        b += x[j + 1] * w[column[j + 1]], q += x[j + 1] * x[j + 1];
+        c += x[j + 2] * w[column[j + 2]], r += x[j + 2] * x[j + 2];
+        d += x[j + 3] * w[column[j + 3]], s += x[j + 3] * x[j + 3];
     }
-    for (; j < n; j++) a += x[j] * w[column[j]];
+    for (; j < n; j++) a += x[j] * w[column[j]], p += x[j] * x[j];
+    if (norm) *norm = (p + q) + (r + s);
     return (a + b) + (c + d);
 }
 
 INLINE double dot(Row row, const double *w)
 {
-    return row.column ? dot_sparse(row.x, row.column, row.n, w)
+    return row.column ? dot_sparse(row.x, row.column, row.n, w, NULL)
                       : dot_dense(row.x, w, row.n);
+}
+
+/* Together they wait for memory once. */
+INLINE double dot_and_norm(Row row, const double *w, double *norm)
+{
+    if (row.column) return dot_sparse(row.x, row.column, row.n, w, norm);
+    *norm = dot_dense(row.x, row.x, row.n);
+    return dot_dense(row.x, w, row.n);
 }
 
 /* sum_j scale_j x_j**2 */
@@ -244,12 +254,13 @@ static int learn_samples(
             const Row row = row_at(&data->X, i, buffer);
             const double y = data->y[i];
             const double weight = data->weight ? data->weight[i] : 1.0;
-            const Row ones = {row.x, NULL, row.n};
-            const double norm = square_sum(ones.x, ones.n) + bias * bias;
-            double value = 0.0, rest = 0.0;
+            double norm, value = 0.0, rest = 0.0;
+            slopes[0] = dot_and_norm(row, theta, &norm);
+            norm += bias * bias;
             for (ptrdiff_t k = 0; k < K; k++) {
                 const double *w = theta + k * (d + 1);
-                double target = target_of(y, k, K), z = dot(row, w) + bias * w[d];
+                double target = target_of(y, k, K);
+                double z = (k ? dot(row, w) : slopes[0]) + bias * w[d];
                 double s = is_margin(loss) ? target * z : z - target;
                 Loss_double at = loss_at_double(loss, p, s);
                 if (!isfinite(s)) return 0;

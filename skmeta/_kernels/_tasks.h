@@ -215,11 +215,11 @@ typedef struct {
 
 /* Moves phi[j] its share of the way to the parameter, and theta[j] to phi[j]; returns
  * the way. An entry that comes again has no way left. */
-INLINE double settle(Touched *touched, ptrdiff_t j)
+INLINE double settle(Touched *touched, ptrdiff_t j, const int averages)
 {
     const double origin = touched->phi[j], theta = touched->theta[j];
     double moved = theta - origin;
-    if (touched->average) {
+    if (averages) {
         moved = mean_iterate(theta, touched->average[j], touched->n_steps) - origin;
         touched->average[j] = 0.0;
     }
@@ -229,14 +229,15 @@ INLINE double settle(Touched *touched, ptrdiff_t j)
 }
 
 /* Settles all entries; returns the squared distance. */
-static double settle_all(Touched all, const Learner *learner, const Task *task)
+INLINE double settle_each(
+    Touched all, const Learner *learner, const Task *task, const int averages)
 {
     const Matrix *X = &learner->data->X;
     const ptrdiff_t d = X->n_features;
     double sums[4] = {0.0};
     for (ptrdiff_t k = 0; k < learner->inner->n_outputs; k++) {
         const ptrdiff_t first = k * (d + 1);
-        double moved = settle(&all, first + d);
+        double moved = settle(&all, first + d, averages);
         sums[0] += moved * moved;
         for (ptrdiff_t position = task->begin; position < task->end; position++) {
             const ptrdiff_t i = row_number(learner->data, 0, position);
@@ -246,17 +247,23 @@ static double settle_all(Touched all, const Learner *learner, const Task *task)
             for (; q + 4 <= n; q += 4) {
 #pragma GCC unroll 4
                 for (int c = 0; c < 4; c++) {
-                    moved = settle(&all, first + column[q + c]);
+                    moved = settle(&all, first + column[q + c], averages);
                     sums[c] += moved * moved;
                 }
             }
             for (; q < n; q++) {
-                moved = settle(&all, first + column[q]);
+                moved = settle(&all, first + column[q], averages);
                 sums[0] += moved * moved;
             }
         }
     }
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+static double settle_all(Touched all, const Learner *learner, const Task *task)
+{
+    return task->average ? settle_each(all, learner, task, 1)
+                         : settle_each(all, learner, task, 0);
 }
 
 /* Takes back what `settle_all` did to phi, the last entry first. */
