@@ -64,12 +64,16 @@ static void unpack(double *theta, const double *padded, const Shape *shape)
     }
 }
 
+/* Processors do not see far enough ahead where the next block is this far away. */
+enum { LONG_ROW = 256 };
+
 typedef struct {
     const double *x[4]; /* `width` values each */
     double y[4];
     double weight[4];
     ptrdiff_t row[4];
-    ptrdiff_t n; /* samples; those that are missing repeat the first */
+    ptrdiff_t n;     /* samples; those that are missing repeat the first */
+    ptrdiff_t ahead; /* from a value to the one to ask memory for, or 0 */
     double gram[12]; /* see `gram_at`, then the diagonal; bias included */
 } Block;
 
@@ -102,6 +106,7 @@ INLINE void fetch(
     if (X->doubles && d >= LANES) {
 #pragma GCC unroll 4
         for (int a = 0; a < 4; a++) block->x[a] = X->doubles + block->row[a] * d;
+        block->ahead = !data->order && left >= 8 && d >= LONG_ROW ? 4 * d : 0;
         return;
     }
     for (int a = 0; a < 4; a++, buffers += shape->width) {
@@ -130,6 +135,13 @@ INLINE Four load_four(const Block *block, const Shape *shape, ptrdiff_t j)
             four.e[a] = (vec)((vec_bits)four.e[a] & shape->last);
     }
     return four;
+}
+
+INLINE void ask_ahead(const Block *block, ptrdiff_t j)
+{
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++)
+        __builtin_prefetch(block->x[a] + block->ahead + j, 0, 2);
 }
 
 INLINE void gram_step(vec g[10], Four x)
@@ -178,6 +190,7 @@ INLINE void score_one_output(
 {
     vec z[4] = {{0}}, g[10] = {{0}};
     EACH_VECTOR(block, shape, {
+        if (block->ahead) ask_ahead(block, j);
         score_step(z, x, w + j, 0, 1);
         gram_step(g, x);
     });
@@ -227,7 +240,10 @@ INLINE void update_parameter(
     const ptrdiff_t n = (shape->n_outputs + 3) / 4 * 4;
     const ptrdiff_t padded = shape->padded;
     if (shape->n_outputs == 1)
-        EACH_VECTOR(block, shape, update_step(x, theta + j, 0, changes, n, 1));
+        EACH_VECTOR(block, shape, {
+            if (block->ahead) ask_ahead(block, j);
+            update_step(x, theta + j, 0, changes, n, 1);
+        });
     else
         for (ptrdiff_t k = 0; k < n; k += 4) {
             double *w = theta + k * padded;
