@@ -3,14 +3,13 @@
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release,
-    PyObject_GetBuffer,
+    PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 
 import numpy as np
 
 from skmeta._kernels import _loops_py
 
-cdef object ndarray = np.ndarray
 cdef double MIN_SLACK = _loops_py.MIN_SLACK
 
 cdef extern from "_kernel.h":
@@ -91,16 +90,21 @@ cdef const Kernel* kernel = skmeta_kernel()
 
 # ---- from Python objects to pointers
 
-cdef void* address(array, size_t itemsize, str formats, int flags=0) except? NULL:
-    # Where the values of a contiguous array are; NULL for None. Cheaper than a typed
-    # memoryview. The caller keeps the array alive.
+cdef void* address(
+    array, size_t itemsize, char one, char other, int flags=0
+) except? NULL:
+    # Where the values of a contiguous array are, of one of two struct-module types;
+    # NULL for None. Cheaper than a typed memoryview. The caller keeps the array alive.
     cdef Py_buffer view
     cdef void* where
+    cdef bint fits
     if array is None:
         return NULL
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags)
     where = view.buf
-    fits = <size_t> view.itemsize == itemsize and chr(view.format[0]) in formats
+    fits = <size_t> view.itemsize == itemsize and (
+        view.format[0] == one or view.format[0] == other
+    )
     PyBuffer_Release(&view)
     if not fits:
         raise ValueError(f"the kernel cannot read an array of {array.dtype}")
@@ -108,50 +112,45 @@ cdef void* address(array, size_t itemsize, str formats, int flags=0) except? NUL
 
 
 cdef const double* doubles(array) except? NULL:
-    return <const double*> address(array, sizeof(double), "d")
+    return <const double*> address(array, sizeof(double), b"d", b"d")
 
 
 cdef double* writable(array) except? NULL:
-    return <double*> address(array, sizeof(double), "d", PyBUF_WRITABLE)
+    return <double*> address(array, sizeof(double), b"d", b"d", PyBUF_WRITABLE)
 
 
 cdef const Py_ssize_t* positions(array) except? NULL:
-    return <const Py_ssize_t*> address(array, sizeof(Py_ssize_t), "lq")
+    return <const Py_ssize_t*> address(array, sizeof(Py_ssize_t), b"l", b"q")
 
 
 cdef const int* columns(array) except? NULL:
-    return <const int*> address(array, sizeof(int), "il")
+    return <const int*> address(array, sizeof(int), b"i", b"l")
 
 
-cdef Matrix as_matrix(X) except *:
-    cdef Matrix matrix
-    values = X
+cdef int read_matrix(X, Matrix* matrix) except -1:
     matrix.indices = matrix.indptr = NULL
-    if not isinstance(X, ndarray):
+    matrix.doubles, matrix.floats = NULL, NULL
+    matrix.n_rows, matrix.n_features = X.shape
+    values = X
+    if not PyObject_CheckBuffer(X):  # CSR
         values = X.data
         matrix.indices, matrix.indptr = columns(X.indices), columns(X.indptr)
-    matrix.n_rows, matrix.n_features = X.shape
-    matrix.doubles, matrix.floats = NULL, NULL
-    if values.dtype.char == "d":
+    if values.itemsize == sizeof(double):
         matrix.doubles = doubles(values)
     else:
-        matrix.floats = <const float*> address(values, sizeof(float), "f")
-    return matrix
+        matrix.floats = <const float*> address(values, sizeof(float), b"f", b"f")
+    return 0
 
 
-cdef Data as_data(batch) except *:
-    cdef Data data
-    X, y, weight, starts, order = batch
-    data.X = as_matrix(X)
-    data.y = doubles(y)
-    data.weight = doubles(weight)
-    data.order = positions(order)
+cdef int read_data(batch, Data* data) except -1:
+    X, y, weight, _, order = batch
+    read_matrix(X, &data.X)
+    data.y, data.weight, data.order = doubles(y), doubles(weight), positions(order)
     data.n_orders = 1 if order is None else len(order)
-    return data
+    return 0
 
 
-cdef Inner as_inner(learner, Py_ssize_t n_outputs) except *:
-    cdef Inner inner
+cdef int read_inner(learner, Inner* inner) except -1:
     loss = learner.loss
     inner.loss = loss.code
     if inner.loss > MODIFIED_HUBER:
@@ -162,33 +161,40 @@ cdef Inner as_inner(learner, Py_ssize_t n_outputs) except *:
     inner.min_slack = MIN_SLACK
     inner.bias = learner.bias
     inner.max_iter = learner.max_iter
-    inner.n_outputs = n_outputs
-    return inner
+    return 0
 
 
-cdef Meta as_meta(algorithm) except *:
-    cdef Meta meta
+cdef int read_meta(algorithm, Meta* meta) except -1:
+    cdef double a, b, c
     step_size, meta_update = algorithm.step_size, algorithm.meta_update
     meta.step_size = step_size.code
-    meta.step_size_parameters = step_size.kernel_parameters
+    a, b, c = step_size.kernel_parameters
+    meta.step_size_parameters[0] = a
+    meta.step_size_parameters[1] = b
+    meta.step_size_parameters[2] = c
     meta.meta_update = meta_update.code
-    meta.meta_update_parameters = meta_update.kernel_parameters
+    a, b = meta_update.kernel_parameters
+    meta.meta_update_parameters[0] = a
+    meta.meta_update_parameters[1] = b
     meta.meta_eta0 = algorithm.meta_eta0
     meta.phi_given = algorithm.phi_given
     meta.average = algorithm.task_parameter.needs_average
     meta.divide_by_root = algorithm.learner.divide_by_root
-    return meta
+    return 0
 
 
 # ---- the functions of `_loops_py`
 
 def run_task(batch, Py_ssize_t t, learner, theta, eta, losses, average, grad_sq):
     """Train `theta` on the rows of task t; see `_loops_py.run_task`."""
-    cdef Data data = as_data(batch)
-    cdef Inner inner = as_inner(learner, len(theta))
-    cdef const Py_ssize_t* starts = positions(batch.starts)
+    cdef Data data
+    cdef Inner inner
     cdef OneTask one
+    cdef const Py_ssize_t* starts = positions(batch.starts)
     cdef int result
+    read_data(batch, &data)
+    read_inner(learner, &inner)
+    inner.n_outputs = len(theta)
     one.eta, one.n_etas = doubles(eta), eta.size
     one.theta, one.losses = writable(theta), writable(losses)
     one.average, one.grad_sq = writable(average), writable(grad_sq)
@@ -204,13 +210,18 @@ def learn_tasks(
     own_index, history, parameters, grad_sq,
 ):
     """Learn from tasks `first` to `last` - 1; see `_loops_py.learn_tasks`."""
-    cdef Data data = as_data(batch)
-    cdef Inner inner = as_inner(algorithm.learner, len(phi))
-    cdef Meta meta = as_meta(algorithm)
+    cdef Data data
+    cdef Inner inner
+    cdef Meta meta
     cdef ManyTasks tasks
     cdef Py_ssize_t done
+    learner = algorithm.learner
+    read_data(batch, &data)
+    read_inner(learner, &inner)
+    read_meta(algorithm, &meta)
+    inner.n_outputs = len(phi)
     tasks.starts, tasks.first, tasks.last = positions(batch.starts), first, last
-    eta0 = algorithm.learner.eta0
+    eta0 = learner.eta0
     tasks.eta0 = doubles(eta0)
     if meta.step_size == FIXED:
         tasks.n_etas = eta0.size
@@ -223,7 +234,7 @@ def learn_tasks(
     if own_index is not None:
         tasks.own = doubles(own)
     tasks.history = <HistoryRow*> address(
-        history, sizeof(HistoryRow), "T", PyBUF_WRITABLE
+        history, sizeof(HistoryRow), b"T", b"T", PyBUF_WRITABLE
     )
     tasks.parameters, tasks.grad_sq = writable(parameters), writable(grad_sq)
     with nogil:
@@ -235,11 +246,12 @@ def learn_tasks(
 
 def score_rows(X, index, parameters):
     """Scores of every row under its own parameter; see `_loops_py.score_rows`."""
-    cdef Matrix matrix = as_matrix(X)
+    cdef Matrix matrix
     cdef Py_ssize_t n_outputs = parameters.shape[1]
     cdef const Py_ssize_t* index_ = positions(index)
     cdef const double* parameters_ = doubles(parameters)
     cdef int result
+    read_matrix(X, &matrix)
     scores = np.empty((matrix.n_rows, n_outputs))
     cdef double* scores_ = writable(scores)
     with nogil:
