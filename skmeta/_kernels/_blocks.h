@@ -392,7 +392,7 @@ INLINE void learn_block(
     if (block->n > 3) keep_loss(loss, 3, block, task, v3, r3, sums);
 }
 
-static void learn_block_of(
+INLINE void learn_block_of(
     const Block *block, const Inner *inner, const Shape *shape, const Task *task,
     int first_pass, double *scores, Sums *sums)
 {
@@ -443,7 +443,7 @@ static int learn_blocks(
             update_parameter(&block, shape, task->average, scores, inner->bias);
         }
     }
-    flush(&sums);
+    if (sums.n_rests) flush(&sums);
     task->total_loss += sums.total + sum_quad(sums.value);
     task->grad_sq[0] += sum_quad(sums.grad_sq);
     return sum_quad(sums.finite) == 0.0;

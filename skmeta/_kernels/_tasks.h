@@ -343,11 +343,10 @@ static ptrdiff_t learn_tasks(
                                       : theta[j];
             square = settle_all(touched, &learner, &task);
         } else {
-            /* the mean iterate shows what is wrong with theta only if made from it */
             if (task.average && averages_moves(inner))
                 for (ptrdiff_t j = 0; j < size; j++)
                     average[j] = mean_iterate(theta[j], average[j], n_steps);
-            else
+            else if (task.average) /* else the distance shows what is wrong with theta */
                 finite = finite && all_finite(theta, size);
             square = subtract(moved, parameter, phi, size);
         }
