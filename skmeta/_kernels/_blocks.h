@@ -376,9 +376,10 @@ INLINE void learn_block(
             r0 = r1 = r2 = r3 = splat(0.0);
         }
     }
-    const quad weights = load_quad(block->weight);
-    sums->finite += chain.finite + weights[0] * v0 * 0.0 + weights[1] * v1 * 0.0
-                    + weights[2] * v2 * 0.0 + weights[3] * v3 * 0.0;
+    const double *weight = block->weight;
+    chain.finite += (weight[0] * v0) * 0.0 + (weight[1] * v1) * 0.0;
+    chain.finite += (weight[2] * v2) * 0.0 + (weight[3] * v3) * 0.0;
+    sums->finite += chain.finite;
     if (!first_pass) return;
     sums->grad_sq += chain.grad_sq;
     if (loss == LOG_LOSS) {
