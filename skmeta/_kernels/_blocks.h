@@ -1,10 +1,10 @@
 /* One task of dense rows, in blocks of four samples.
  *
  * A step of one size without projection adds a multiple u_i of x_i to a row of weights.
- * So the score of sample i is w.x_i + sum_{e<i} u_e (x_e.x_i + bias**2), with w from the
- * start of the block: four samples share one pass over the weights for their scores and
- * one for their updates, and four outputs share the loads of the samples. The diagonal
- * of the Gram matrix serves the proximal step and the squared gradients.
+ * So the score of sample i is w.x_i + sum_{e<i} u_e (x_e.x_i + bias**2), with w from
+ * the start of the block: four samples share one pass over the weights for their scores
+ * and one for their updates, and four outputs share the loads of the samples. The
+ * diagonal of the Gram matrix serves the proximal step and the squared gradients.
  */
 
 /* A parameter in padded form: a row of `padded` weights per output, the outputs beyond
@@ -20,21 +20,23 @@ typedef struct {
     vec_bits last; /* lanes of the last vector that are not in a whole one */
 } Shape;
 
+INLINE ptrdiff_t in_fours(ptrdiff_t n) { return (n + 3) / 4 * 4; }
+
 static Shape make_shape(ptrdiff_t n_features, ptrdiff_t n_outputs)
 {
     Shape shape = {n_features, n_outputs};
     shape.width = n_features > LANES ? n_features : LANES;
     shape.whole = shape.width / LANES * LANES;
     shape.padded = (shape.width + LANES - 1) / LANES * LANES;
-    shape.n_rows = n_outputs == 1 ? 1 : (n_outputs + 3) / 4 * 4;
+    shape.n_rows = n_outputs == 1 ? 1 : in_fours(n_outputs);
     shape.intercepts = shape.n_rows * shape.padded;
-    shape.size = shape.intercepts + (n_outputs + 3) / 4 * 4;
+    shape.size = shape.intercepts + in_fours(n_outputs);
     for (ptrdiff_t k = 0; k < LANES; k++)
         shape.last[k] = k >= shape.padded - shape.width ? -1 : 0;
     return shape;
 }
 
-/* Where the features from `whole` on stand, and the first one if there are few. */
+/* Features at the head of a row of weights; the others stand at its end. */
 INLINE ptrdiff_t in_whole(const Shape *shape)
 {
     return shape->n_features < LANES ? 0 : shape->whole;
@@ -84,11 +86,11 @@ INLINE double gram_at(const Block *block, int i, int j)
 
 static ptrdiff_t blocks_room(const Shape *shape)
 {
-    return 4 * (shape->width + (shape->n_outputs + 3) / 4 * 4);
+    return 4 * (shape->width + in_fours(shape->n_outputs));
 }
 
-/* Rows in single precision, and those that fill no vector, are copied to `buffers`, whose
- * leading values are zero. */
+/* Rows in single precision, and those that fill no vector, are copied to `buffers`,
+ * whose leading values are zero. */
 INLINE void fetch(
     Block *block, const Data *data, ptrdiff_t n_pass, ptrdiff_t position,
     const Task *task, const Shape *shape, double *buffers)
@@ -160,7 +162,8 @@ INLINE void keep_gram(Block *block, const vec g[10], double bias)
     store_quad(block->gram + 8, sum_each(g[6], g[7], g[8], g[9]) + one);
 }
 
-INLINE void score_step(vec *z, Four x, const double *w, ptrdiff_t padded, const int rows)
+INLINE void score_step(
+    vec *z, Four x, const double *w, ptrdiff_t padded, const int rows)
 {
 #pragma GCC unroll 4
     for (int c = 0; c < rows; c++) {
@@ -184,7 +187,7 @@ INLINE void score_step(vec *z, Four x, const double *w, ptrdiff_t padded, const 
         }                                                                     \
     } while (0)
 
-/* Gram matrix, and scores without intercept: lane c of scores[a] is output c. */
+/* Gram matrix, and scores without intercept, of sample a and output k at a * n + k. */
 INLINE void score_one_output(
     Block *block, const Shape *shape, const double *w, double bias, double *scores)
 {
@@ -237,7 +240,7 @@ INLINE void update_parameter(
     const Block *block, const Shape *shape, double *theta, const double *changes,
     double bias)
 {
-    const ptrdiff_t n = (shape->n_outputs + 3) / 4 * 4;
+    const ptrdiff_t n = in_fours(shape->n_outputs);
     const ptrdiff_t padded = shape->padded;
     if (shape->n_outputs == 1)
         EACH_VECTOR(block, shape, {
@@ -348,7 +351,7 @@ INLINE void learn_block(
     const int loss, const int several, const Block *block, const Inner *inner,
     const Shape *shape, const Task *task, int first_pass, double *scores, Sums *sums)
 {
-    const ptrdiff_t K = shape->n_outputs, n = several ? (K + 3) / 4 * 4 : 4;
+    const ptrdiff_t K = shape->n_outputs, n = several ? in_fours(K) : 4;
     const double *intercepts = task->theta + shape->intercepts;
     quad v0 = {0}, v1 = {0}, v2 = {0}, v3 = {0}, r0 = {0}, r1 = {0}, r2 = {0}, r3 = {0};
     Chain chain = {.grad_sq = {0}, .finite = {0}};
@@ -420,11 +423,11 @@ INLINE void learn_block_of(
 #undef CASE
 }
 
-/* As `learn_samples`; theta and average are padded, and `average` takes the moves. */
+/* As `learn_samples`, with padded parameters. */
 static int learn_blocks(
     const Data *data, const Inner *inner, const Shape *shape, Task *task, double *room)
 {
-    const ptrdiff_t n = (shape->n_outputs + 3) / 4 * 4;
+    const ptrdiff_t n = in_fours(shape->n_outputs);
     double *scores = room, *buffers = room + 4 * n;
     double n_steps = 0.0;
     Sums sums = {.total = 0.0};

@@ -1,11 +1,11 @@
-/* What the compiled loops read and write. `_loops_py.py` specifies what they compute. */
+/* What the compiled loops read and write; `_loops_py.py` says what they compute. */
 #ifndef SKMETA_KERNEL_H
 #define SKMETA_KERNEL_H
 
 #include <stddef.h>
 
 /* The order of `skmeta._losses.LOSSES`: margin losses from LOG_LOSS on. */
-enum {
+enum LossCode {
     SQUARED_ERROR,
     HUBER,
     ABSOLUTE_ERROR,
@@ -17,11 +17,12 @@ enum {
     MODIFIED_HUBER
 };
 
-enum { OGD, IMPLICIT, FTRL, EG };
+/* `INNER_UPDATES` in `_loops_fast.pyx` names them. */
+enum InnerUpdate { OGD, IMPLICIT, FTRL, EG };
 
 /* The `code` of the classes in `skmeta.step_size` and in `skmeta.meta_update`. */
-enum { FIXED, DOUBLING, ARUBA };
-enum { FOLLOW_THE_LEADER, ADAPTIVE_OGD, CONSTANT, LINEAR_DECAY };
+enum StepSizeCode { FIXED, DOUBLING, ARUBA };
+enum MetaUpdateCode { FOLLOW_THE_LEADER, ADAPTIVE_OGD, CONSTANT, LINEAR_DECAY };
 
 /* A stacked matrix: `doubles` or else `floats` holds its stored values. */
 typedef struct {

@@ -1,7 +1,7 @@
 /* Every loss, written once for a number of type REAL: a double, or a vector of them.
  *
- * The includer defines, for its REAL, the operations NAMED, SPLAT, SELECT, ABSOLUTE, EXP,
- * LARGEST and LOWER_BOUND. `loss` is a constant wherever speed matters.
+ * The includer defines, for its REAL, the operations NAMED, SPLAT, SELECT, ABSOLUTE,
+ * EXP, LARGEST and LOWER_BOUND. `loss` is a constant wherever speed matters.
  */
 
 #define MINIMUM(a, b) SELECT((a) < (b), a, b)

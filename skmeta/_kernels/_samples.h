@@ -1,5 +1,5 @@
-/* One task, one sample at a time: any update, any step, CSR; and what the loop in blocks
- * shares with it. Parameters are (n_outputs, n_features + 1), the intercept last. */
+/* One task, one sample at a time: any update, any step, CSR; and what the loop in
+ * blocks shares with it. Parameters are (n_outputs, n_features + 1), the intercept last. */
 
 /* See `Loss_double` for what a rest is. The rest of a loss is at most 1, but a product
  * of many would overflow: then its logarithm goes to the value. */
@@ -190,16 +190,17 @@ static void exponentiate(
 
 /* ---- one task */
 
-/* One task of either loop. `average` and `losses` may be NULL; `moved_sum` is
- * sum_i i (theta_{i+1} - theta_i), zero on entry, wherever the average comes from it. */
+/* One task of either loop; what `average` takes is said at `averages_moves`. */
 typedef struct {
     ptrdiff_t begin, end;
     const double *eta;
     int per_coordinate;
-    double *theta, *average, *losses;
+    double *theta;
+    double *average;   /* zero on entry, or NULL */
+    double *losses;    /* by row, or NULL */
     int each_loss;     /* whether every loss is needed, not just their sum */
     double *grad_sq;   /* like eta; added to */
-    double total_loss; /* of the first pass */
+    double total_loss; /* of the first pass; added to */
 } Task;
 
 INLINE ptrdiff_t row_number(const Data *data, ptrdiff_t n_pass, ptrdiff_t position)
@@ -213,8 +214,9 @@ INLINE double target_of(double y, ptrdiff_t k, ptrdiff_t n_outputs)
     return n_outputs == 1 ? y : y == (double)k ? 1.0 : -1.0;
 }
 
-/* The mean iterate is theta_end - sum_i i (theta_{i+1} - theta_i) / n: while nothing is
- * projected, one update more per sample, on the features of the sample. */
+/* The mean iterate is theta_end - sum_i i (theta_{i+1} - theta_i) / n. While nothing is
+ * projected, `average` takes that sum, one more update per sample and on its features
+ * only; else the mean iterate itself. */
 INLINE int averages_moves(const Inner *inner)
 {
     return !isfinite(inner->radius);
@@ -225,9 +227,8 @@ static ptrdiff_t samples_room(const Inner *inner, ptrdiff_t size)
     return 2 * inner->n_outputs + (inner->update >= FTRL ? 3 * size : 0);
 }
 
-/* `room`: see `samples_room`; `buffer`: for a row. On return `average` holds the mean
- * iterate, or, if `averages_moves`, the weighted sum of moves. Returns whether every
- * score and loss is finite. */
+/* Trains `task->theta`; returns whether every score and loss is finite. `room` has the
+ * size `samples_room`, `buffer` that of the longest row. */
 static int learn_samples(
     const Data *data, const Inner *inner, Task *task, double *room, double *buffer)
 {

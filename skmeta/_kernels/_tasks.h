@@ -150,7 +150,8 @@ static void propose(
     else if (meta->step_size == DOUBLING)
         eta[0] = rule[0] / (meta->step_size_parameters[1] * root);
     else
-        for (ptrdiff_t j = 0; j < n_etas; j++) eta[j] = sqrt(rule[j] / rule[n_etas + j]);
+        for (ptrdiff_t j = 0; j < n_etas; j++)
+            eta[j] = sqrt(rule[j] / rule[n_etas + j]);
 }
 
 /* `moved`: of every parameter if there is a step size for each. */
@@ -178,7 +179,7 @@ static double meta_step(const Meta *meta, const double *clock, ptrdiff_t m)
     const double t = clock[0], weight_sum = clock[1];
     const double final = meta->meta_update_parameters[0];
     const double n_tasks = meta->meta_update_parameters[1];
-    double share;
+    double part;
     switch (meta->meta_update) {
     case FOLLOW_THE_LEADER:
         return sqrt((double)m) / weight_sum;
@@ -187,8 +188,9 @@ static double meta_step(const Meta *meta, const double *clock, ptrdiff_t m)
     case CONSTANT:
         return meta->meta_eta0;
     default: /* LINEAR_DECAY */
-        share = (t - 1.0) / (n_tasks - 1.0);
-        return meta->meta_eta0 + (share > 1.0 ? 1.0 : share) * (final - meta->meta_eta0);
+        part = (t - 1.0) / (n_tasks - 1.0);
+        if (part > 1.0) part = 1.0;
+        return meta->meta_eta0 + part * (final - meta->meta_eta0);
     }
 }
 
@@ -300,8 +302,9 @@ static ptrdiff_t learn_tasks(
     const Learner learner = make_learner(data, inner, n_etas > 1);
     const ptrdiff_t size = learner.size, natural = learner.natural;
     const int touches_few = data->X.indices && n_etas == 1 && averages_moves(inner);
+    const ptrdiff_t n_room = 4 * size + 2 * n_etas + learner_room(&learner);
     void *memory;
-    double *room = aligned_zeros(4 * size + 2 * n_etas + learner_room(&learner), &memory);
+    double *room = aligned_zeros(n_room, &memory);
     if (!memory) return -1;
     double *phi = room, *theta = phi + size, *average = theta + size;
     double *moved = average + size, *eta = moved + size, *grad_sq = eta + n_etas;
@@ -318,7 +321,8 @@ static ptrdiff_t learn_tasks(
         /* An entry settled by its column costs about three times one in passing. */
         const int few = touches_few && !is_known
                         && 3 * inner->n_outputs * count_stored(data, begin, end) < size;
-        const double clock[2] = {tasks->clock[0] + 1.0, tasks->clock[1] + sqrt((double)m)};
+        const double root = sqrt((double)m);
+        const double clock[2] = {tasks->clock[0] + 1.0, tasks->clock[1] + root};
         /* the tasks of a meta-batch leave phi where it is */
         const double share = tasks->grad_sq ? 0.0 : meta_step(meta, clock, m);
         Task task = {begin, end, eta, n_etas > 1, theta,
@@ -346,7 +350,7 @@ static ptrdiff_t learn_tasks(
             if (task.average && averages_moves(inner))
                 for (ptrdiff_t j = 0; j < size; j++)
                     average[j] = mean_iterate(theta[j], average[j], n_steps);
-            else if (task.average) /* else the distance shows what is wrong with theta */
+            else if (task.average) /* in the distance, theta does not occur */
                 finite = finite && all_finite(theta, size);
             square = subtract(moved, parameter, phi, size);
         }
