@@ -409,6 +409,21 @@ def test_every_non_finite_feature_is_seen(
 
 
 @pytest.mark.parametrize("container", ["dense", "csr"])
+@pytest.mark.parametrize("loss", sorted(CLASSIFICATION_LOSSES))
+@pytest.mark.parametrize("n_outputs", [1, 4])
+def test_score_that_overflows_is_seen(kernel, container, loss, n_outputs):
+    """Though its loss and gradient vanish, and the features are finite."""
+    X = np.array([[1.0], [1.0], [10.0]])
+    X = X if container == "dense" else sp.csr_matrix(X)
+    phi = np.zeros((n_outputs, 2))
+    phi[0, 0] = 1e308
+    y = np.zeros(3) if n_outputs > 1 else np.ones(3)
+    problem = make_plain_problem(X, y, phi, [2, 1], make_learner(loss, "ogd"))
+    assert problem.run_task(kernel, 0)[0] is True
+    assert problem.run_task(kernel, 1)[0] is False
+
+
+@pytest.mark.parametrize("container", ["dense", "csr"])
 @pytest.mark.parametrize("n_outputs", [1, 4, 5])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_log_loss_is_exact_at_any_score(kernel, container, n_outputs, weighted):
