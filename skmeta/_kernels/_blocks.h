@@ -336,7 +336,7 @@ INLINE void keep_loss(
     quad rest, Sums *sums)
 {
     const double weight = block->weight[a];
-    if (!task->each_loss) {
+    if (weight == 1.0 && !task->losses) {
         sums->value += value;
         if (loss == LOG_LOSS) sums->rest = merge_rests(sums->rest, rest);
         return;

@@ -198,7 +198,6 @@ typedef struct {
     double *theta;
     double *average;   /* zero on entry, or NULL */
     double *losses;    /* by row, or NULL */
-    int each_loss;     /* whether every loss is needed, not just their sum */
     double *grad_sq;   /* like eta; added to */
     double total_loss; /* of the first pass; added to */
 } Task;
@@ -272,7 +271,7 @@ static int learn_samples(
             }
             if (!isfinite(weight * value) || !isfinite(y)) return 0;
             if (n_pass == 0) {
-                if (task->each_loss) {
+                if (weight != 1.0 || task->losses) {
                     value = weight * (value + log1p(rest));
                     rest = 0.0;
                 }

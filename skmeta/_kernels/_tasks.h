@@ -122,8 +122,7 @@ static int run_task(
     if (!memory) return -1;
     double *theta = room, *average = room + size;
     Task task = {begin, end, one->eta, per_coordinate, theta,
-                 one->average ? average : NULL, one->losses,
-                 data->weight || one->losses, one->grad_sq, 0.0};
+                 one->average ? average : NULL, one->losses, one->grad_sq, 0.0};
     take_in(&learner, theta, one->theta);
     int finite = learn(&learner, &task, room + 2 * size)
                  && all_finite(theta, size) && all_finite(one->grad_sq, one->n_etas);
@@ -326,8 +325,7 @@ static ptrdiff_t learn_tasks(
         /* the tasks of a meta-batch leave phi where it is */
         const double share = tasks->grad_sq ? 0.0 : meta_step(meta, clock, m);
         Task task = {begin, end, eta, n_etas > 1, theta,
-                     meta->average ? average : NULL, NULL, data->weight != NULL,
-                     grad_sq, 0.0};
+                     meta->average ? average : NULL, NULL, grad_sq, 0.0};
         const Touched touched = {phi, theta, task.average, n_steps, share, moved};
         double *out = tasks->parameters ? tasks->parameters + t * natural : NULL;
         double square, sum_grad_sq = 0.0, mean_eta = 0.0;
