@@ -4,7 +4,7 @@ Data are random and continuous, and no two rows alike, so no residual falls on a
 where rounding decides which subgradient is taken.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest.mock import patch
 
 import numpy as np
@@ -31,6 +31,9 @@ PARAMETER = {"pinball": QUANTILE}  # of a loss; EPSILON for all others
 LOSSES = {**REGRESSION_LOSSES, **CLASSIFICATION_LOSSES}
 del LOSSES["quantile"]
 UPDATES = ["ogd", "implicit"]
+# on both sides of a vector and of a block of samples, of outputs, of vectors
+WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 16, 50, 51, 200]
+LENGTHS_OF_BLOCKS = [1, 2, 3, 4, 5, 7, 8, 9]
 STEP_SIZES = {
     "fixed": lambda: Fixed(),
     "doubling": lambda: Doubling(0.3, gamma=1.5, lipschitz=2.0),
@@ -171,24 +174,32 @@ def make_X(rng, shape, dtype=np.float64, container="dense", zeros=0.3):
 
 
 @st.composite
-def problems(draw, loss, update):
+def problems(draw, loss, update, widths=(1, 2, 3), lengths=(1, 2, 3, 4, 5), outputs=3):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
-    lengths = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4), label="lengths")
+    lengths = st.lists(st.sampled_from(lengths), min_size=1, max_size=4)
+    lengths = draw(lengths, label="lengths")
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
     n_samples = int(starts[-1])
-    n_features = draw(st.integers(1, 3), label="n_features")
+    n_features = draw(st.sampled_from(widths), label="n_features")
     is_margin = LOSSES[loss].is_margin
-    n_outputs = draw(st.sampled_from([1, 3] if is_margin else [1]), label="n_outputs")
+    n_outputs = draw(
+        st.sampled_from([1, *range(3, outputs + 1)] if is_margin else [1]),
+        label="n_outputs",
+    )
     X = make_X(
         rng,
         (n_samples, n_features),
         draw(st.sampled_from([np.float64, np.float32]), label="dtype"),
         draw(st.sampled_from(["dense", "csr"]), label="container"),
+        draw(st.sampled_from([0.0, 0.3, 0.99]), label="zeros"),
     )
+    X /= X.dtype.type(np.sqrt(max(n_features, 3) / 3))  # steps too long are chaotic
     if not is_margin:
         y = rng.normal(size=n_samples)
+    elif n_outputs == 1:
+        y = rng.choice([-1.0, 1.0], n_samples)
     else:
-        y = rng.choice([-1.0, 1.0] if n_outputs == 1 else [0.0, 1.0, 2.0], n_samples)
+        y = rng.integers(n_outputs, size=n_samples).astype(float)
     weighted = draw(st.booleans(), label="weighted")
     max_iter = draw(st.integers(1, 3), label="max_iter")
     order = draw(st.sampled_from([None, "once", "passes"]), label="order")
@@ -200,17 +211,20 @@ def problems(draw, loss, update):
         make_order(rng, order, starts, max_iter),
     )
     shape = (n_outputs, n_features + 1)
-    each = draw(st.booleans(), label="step per coordinate")
+    each = update != "eg" and draw(st.booleans(), label="step per coordinate")
     learner = make_learner(
         loss,
         update,
-        radius=draw(st.sampled_from([np.inf, 0.8]), label="radius"),
+        radius=draw(st.sampled_from([np.inf, 0.8][update == "eg" :]), label="radius"),
         bias=draw(st.sampled_from([1.0, 0.0]), label="bias"),
         max_iter=max_iter,
         eta0=rng.uniform(0.05, 0.5, shape if each else (1, 1)),
         divide_by_root=draw(st.booleans(), label="divide_by_root"),
     )
-    step_size = draw(st.sampled_from(sorted(STEP_SIZES)), label="step_size")
+    step_sizes = sorted(
+        set(STEP_SIZES) - ({"per_coordinate"} if update == "eg" else set())
+    )
+    step_size = draw(st.sampled_from(step_sizes), label="step_size")
     meta_update = draw(st.sampled_from(sorted(META_UPDATES)), label="meta_update")
     phi_given = draw(st.booleans(), label="phi_given")
     algorithm = Algorithm(
@@ -276,6 +290,73 @@ def test_compiled_equals_twin_over_tasks(compiled, loss, update, data):
 
 
 @each_loss
+@pytest.mark.parametrize("update", ["ogd", "implicit", "ftrl", "eg"])
+@given(data=st.data())
+def test_compiled_equals_twin_for_every_shape(compiled, loss, update, data):
+    problem = data.draw(problems(loss, update, WIDTHS, LENGTHS_OF_BLOCKS, 9))
+    actual, desired = problem.learn(compiled), problem.learn(_loops_py)
+    assert actual["done"] == desired["done"] == len(problem.batch.starts) - 1
+    for field in HISTORY.names:
+        assert_close(actual["history"][field], desired["history"][field])
+    for name in ("phi", "rule", "clock", "parameters"):
+        assert_close(actual[name], desired[name])
+
+
+@each_loss
+@each_update
+@given(data=st.data())
+def test_stacked_tasks_equal_one_call_each(compiled, loss, update, data):
+    """To the last bit, wherever a task stands in its stack and in memory."""
+    problem = data.draw(problems(loss, update, WIDTHS, LENGTHS_OF_BLOCKS, 5))
+    stacked = problem.learn(compiled)
+    single = {name: stacked[name].copy() for name in ("history", "parameters")}
+    single |= {
+        "phi": problem.phi.copy(),
+        "rule": problem.algorithm.step_size.start(problem.phi.shape),
+        "clock": np.zeros(2),
+    }
+    batch = problem.batch
+    for t in range(len(batch.starts) - 1):
+        one = Problem(
+            cut_any(batch, t, data.draw(st.integers(0, 7), label="offset")),
+            problem.algorithm,
+            problem.names,
+            problem.phi,
+            problem.own,
+            None if problem.own is None else problem.own_index[t : t + 1],
+        )
+        part = single | {
+            "history": single["history"][t : t + 1],
+            "parameters": single["parameters"][t : t + 1],
+        }
+        for name in ("history", "parameters"):
+            part[name][:] = np.zeros((), part[name].dtype)
+        assert one.continue_from(compiled, part, 0, one.batch) == 1
+    for name in single:
+        assert_array_equal(single[name], stacked[name])
+
+
+def cut_any(batch, t, offset):
+    """Task t alone, its rows at another place in memory: a new array, shifted."""
+    order = batch.order
+    rows = slice(batch.starts[t], batch.starts[t + 1])
+    rows = (
+        np.arange(rows.start, rows.stop) if order is None else np.sort(order[0, rows])
+    )
+    X = batch.X[rows]
+    if not sp.issparse(X):
+        memory = np.empty(X.size + offset, X.dtype)
+        memory[offset:] = X.ravel()
+        X = memory[offset:].reshape(X.shape)
+    if order is not None:
+        order = order[:, batch.starts[t] : batch.starts[t + 1]]
+        order = np.ascontiguousarray(np.searchsorted(rows, order))
+    weight = None if batch.sample_weight is None else batch.sample_weight[rows]
+    starts = np.array([0, len(rows)], dtype=np.intp)
+    return Batch(X, batch.y[rows], weight, starts, order)
+
+
+@each_loss
 @pytest.mark.parametrize("scale", [1e-200, 1e-100, 1e-8, 1e8, 1e100, 1e150, 1e200])
 def test_compiled_equals_twin_at_any_scale(compiled, loss, scale):
     rng = np.random.default_rng(0)
@@ -293,6 +374,130 @@ def test_compiled_equals_twin_at_any_scale(compiled, loss, scale):
     if actual[0]:
         for one, other in zip(actual[1:], desired[1:], strict=True):
             assert_close(one, other, scale=0.0)
+
+
+def make_plain_problem(X, y, phi, lengths, learner):
+    """Tasks one after the other under a fixed step size."""
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.intp)
+    algorithm = Algorithm(
+        learner, TASK_PARAMETERS["last"], Fixed(), Constant(), META_ETA0, False
+    )
+    return Problem(Batch(X, y, None, starts, None), algorithm, (), phi, None, None)
+
+
+@each_update
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("n_outputs", [1, 4, 5])
+@pytest.mark.parametrize("n_features", [1, 3, 8, 10, 50])
+def test_every_non_finite_feature_is_seen(
+    compiled, update, value, n_outputs, n_features
+):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12, n_features)) / np.sqrt(n_features)
+    y = rng.integers(n_outputs, size=12) + 0.0 if n_outputs > 1 else np.ones(12)
+    phi = np.zeros((n_outputs, n_features + 1))
+    problem = make_plain_problem(X, y, phi, [5, 7], make_learner("log_loss", update))
+    before = problem.learn(compiled, batch=cut(problem.batch, 0, 1))
+    for row in (5, 8, 11):
+        for feature in {0, n_features // 2, n_features - 1}:
+            kept, X[row, feature] = X[row, feature], value
+            result = problem.learn(compiled)
+            X[row, feature] = kept
+            assert result["done"] == 1
+            assert_array_equal(result["phi"], before["phi"])
+    assert problem.learn(compiled)["done"] == 2
+
+
+@pytest.mark.parametrize("container", ["dense", "csr"])
+@pytest.mark.parametrize("loss", sorted(CLASSIFICATION_LOSSES))
+@pytest.mark.parametrize("n_outputs", [1, 4])
+def test_score_that_overflows_is_seen(kernel, container, loss, n_outputs):
+    """Though its loss and gradient vanish, and the features are finite."""
+    X = np.array([[1.0], [1.0], [10.0]])
+    X = X if container == "dense" else sp.csr_matrix(X)
+    phi = np.zeros((n_outputs, 2))
+    phi[0, 0] = 1e308
+    y = np.zeros(3) if n_outputs > 1 else np.ones(3)
+    problem = make_plain_problem(X, y, phi, [2, 1], make_learner(loss, "ogd"))
+    assert problem.run_task(kernel, 0)[0] is True
+    assert problem.run_task(kernel, 1)[0] is False
+
+
+@pytest.mark.parametrize("container", ["dense", "csr"])
+@pytest.mark.parametrize("n_outputs", [1, 4, 5])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_log_loss_is_exact_at_any_score(kernel, container, n_outputs, weighted):
+    scores = np.array([0.0, 1e-9, 0.3, 5.0, 40.0, 500.0, 800.0, 1e10])
+    for score in np.concatenate([-scores, scores]):
+        phi = np.zeros((n_outputs, 2))
+        phi[:, 0] = score
+        X = np.ones((9, 1)) if container == "dense" else sp.csr_matrix(np.ones((9, 1)))
+        learner = make_learner("log_loss", "ogd", eta0=np.array([[1e-300]]))
+        problem = make_plain_problem(X, np.ones(9), phi, [4, 5], learner)
+        if weighted:
+            batch = problem.batch._replace(sample_weight=np.full(9, 3.0))
+            problem = Problem(batch, problem.algorithm, (), phi, None, None)
+        loss = np.logaddexp(0.0, -score) + (n_outputs - 1) * np.logaddexp(0.0, score)
+        history = problem.learn(kernel)["history"]
+        expected = (3.0 if weighted else 1.0) * loss
+        assert_allclose(history["loss"], expected, rtol=1e-12, atol=1e-300)
+
+
+def test_log_losses_of_many_outputs_and_samples_do_not_overflow(compiled):
+    rng = np.random.default_rng(0)
+    n_outputs, m = 1500, 40
+    y = rng.integers(n_outputs, size=m) + 0.0
+    phi = np.zeros((n_outputs, 3))
+    learner = make_learner("log_loss", "ogd", eta0=np.array([[1e-3]]))
+    problem = make_plain_problem(rng.normal(size=(m, 2)), y, phi, [m], learner)
+    actual, desired = problem.learn(compiled), problem.learn(_loops_py)
+    assert_allclose(actual["history"]["loss"], desired["history"]["loss"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 5])
+def test_proximal_log_loss_equals_twin(compiled, n_outputs):
+    rng = np.random.default_rng(0)
+    for curvature in [1e-12, 1e-3, 0.3, 1.0, 1.9, 2.1, 4.0, 10.0, 100.0, 1e4, 1e9]:
+        for scale in [0.0, 1e-6, 1.0, 5.0, 40.0, 800.0]:
+            learner = make_learner(
+                "log_loss", "implicit", bias=0.0, eta0=np.array([[curvature]])
+            )
+            phi = scale * rng.normal(size=(n_outputs, 2))
+            problem = make_plain_problem(np.ones((1, 1)), np.ones(1), phi, [1], learner)
+            actual = problem.run_task(compiled, 0)
+            desired = problem.run_task(_loops_py, 0)
+            assert_close(actual[1], desired[1], scale=0.0)
+
+
+@pytest.mark.parametrize("task_parameter", ["last", "average"])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_failure_among_many_features_leaves_no_trace(
+    compiled, task_parameter, n_outputs
+):
+    """Touched features alone are moved, and moved back."""
+    rng = np.random.default_rng(0)
+    X = make_X(rng, (9, 500), zeros=0.99)
+    X[:, 7] = rng.normal(size=9)  # touched again and again
+    X[8] *= 1e200
+    learner = make_learner("log_loss", "ogd", bias=0.0)
+    phi = 0.01 * rng.normal(size=(n_outputs, 501))
+    y = rng.integers(n_outputs, size=9) + 0.0 if n_outputs > 1 else np.ones(9)
+    problem = make_plain_problem(sp.csr_matrix(X), y, phi, [3, 3, 3], learner)
+    problem.algorithm = replace(
+        problem.algorithm, task_parameter=TASK_PARAMETERS[task_parameter]
+    )
+    result = problem.learn(compiled)
+    before = problem.learn(compiled, batch=cut(problem.batch, 0, 2))
+    assert result["done"] == 2
+    assert np.abs(before["phi"] - phi).max() > 0
+    assert_array_equal(result["phi"], before["phi"])
+
+
+def test_denormal_numbers_survive(compiled):
+    problem = make_failing_problem("dense", np.float64, None)
+    assert problem.learn(compiled)["done"] == len(LENGTHS)
+    tiny = np.array([np.finfo(float).tiny, 5e-324])
+    assert_array_equal(tiny * np.array([0.5, 1.0]) > 0, True)
 
 
 # ---- both kernels against naive loops

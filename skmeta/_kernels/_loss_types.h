@@ -1,0 +1,35 @@
+/* The losses of one number and, in GNU C, of four. */
+
+static double lower_bound(double s, double c)
+{
+    return log(c / (2.0 * (log1p(c) + fabs(s) + 1.0)));
+}
+
+#define REAL double
+#define NAMED(name) name##_double
+#define SPLAT(value) (value)
+#define SELECT(where, yes, no) ((where) ? (yes) : (no))
+#define ABSOLUTE fabs
+#define EXP exp
+#define LARGEST(value) (value)
+#define LOWER_BOUND lower_bound
+#include "_losses.h"
+
+#ifdef BLOCKS
+INLINE quad lower_bound_quad(quad s, double c)
+{
+    quad bound;
+    for (int k = 0; k < 4; k++) bound[k] = lower_bound(s[k], c);
+    return bound;
+}
+
+#define REAL quad
+#define NAMED(name) name##_quad
+#define SPLAT splat
+#define SELECT choose
+#define ABSOLUTE absolute
+#define EXP exp_quad
+#define LARGEST largest
+#define LOWER_BOUND lower_bound_quad
+#include "_losses.h"
+#endif
