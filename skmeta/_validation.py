@@ -17,6 +17,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skmeta import _kernels
+from skmeta._kernels import _loops_py
 from skmeta._sklearn import _check_sample_weight
 from skmeta._tasks import is_missing
 
@@ -99,13 +101,10 @@ def same_values(values, before):
 
 def _is_plain(array, dtype, ndim):
     """Whether an array has the form that the kernels read."""
-    return (
-        type(array) is np.ndarray
-        and array.dtype == dtype
-        and array.ndim == ndim
-        and array.flags.c_contiguous
-        and array.flags.aligned
-    )
+    if type(array) is not np.ndarray or array.ndim != ndim or array.dtype != dtype:
+        return False
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
 
 
 def check_X(estimator, X, *, reset, ensure_all_finite=True):
@@ -230,18 +229,12 @@ def encode_labels(y, missing, classes):
         codes = np.full(len(y), np.nan)
         codes[~missing] = encode_labels(y[~missing], None, classes)
         return codes
+    are_wide = y.dtype == classes.dtype == np.int64
+    encode = (_kernels if are_wide else _loops_py).encode_labels
     try:
-        index = classes.searchsorted(y)
-    except TypeError:
+        return encode(y, classes)
+    except TypeError:  # labels that cannot be compared
         return np.full(len(y), np.nan)
-    found = classes.take(index, mode="clip") == y
-    codes = index.astype(np.float64)
-    if len(classes) == 2:
-        codes *= 2.0
-        codes -= 1.0
-    if not found.all():
-        codes[~found] = np.nan
-    return codes
 
 
 def check_weights(sample_weight, X):

@@ -55,6 +55,6 @@ def compiled():
 def kernel(request, monkeypatch):
     """Run the package on one of its two kernels; the kernel's module."""
     module = load_kernel(request.param)
-    for name in ("learn_tasks", "run_task", "score_rows"):
+    for name in ("encode_labels", "learn_tasks", "run_task", "score_rows"):
         monkeypatch.setattr(_kernels, name, getattr(module, name))
     return module

@@ -229,7 +229,7 @@ def test_integer_labels_are_grouped_like_any_others(labels):
 
 
 @given(INTEGERS)
-def test_integer_classes(y):
+def test_integer_classes(kernel, y):
     classes = find_classes(y, None)
     assert_array_equal(classes, np.unique(y))
     assert classes.dtype == y.dtype

@@ -1,14 +1,24 @@
 """One name per kernel; the compiled module wins when it was built."""
 
 try:
-    from skmeta._kernels._loops_fast import learn_tasks, run_task, score_rows
+    from skmeta._kernels._loops_fast import (
+        encode_labels,
+        learn_tasks,
+        run_task,
+        score_rows,
+    )
 
     COMPILED = True
 except (
     ModuleNotFoundError
 ):  # not built; a broken build raises ImportError and must show
-    from skmeta._kernels._loops_py import learn_tasks, run_task, score_rows
+    from skmeta._kernels._loops_py import (
+        encode_labels,
+        learn_tasks,
+        run_task,
+        score_rows,
+    )
 
     COMPILED = False
 
-__all__ = ["COMPILED", "learn_tasks", "run_task", "score_rows"]
+__all__ = ["COMPILED", "encode_labels", "learn_tasks", "run_task", "score_rows"]

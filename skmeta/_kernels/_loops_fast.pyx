@@ -6,6 +6,8 @@ from cpython.buffer cimport (
     PyObject_CheckBuffer, PyObject_GetBuffer,
 )
 
+from libc.math cimport NAN
+
 import numpy as np
 
 from skmeta._kernels import _loops_py
@@ -121,6 +123,10 @@ cdef double* writable(array) except? NULL:
 
 cdef const Py_ssize_t* positions(array) except? NULL:
     return <const Py_ssize_t*> address(array, sizeof(Py_ssize_t), b"l", b"q")
+
+
+cdef const long long* integers(array) except? NULL:
+    return <const long long*> address(array, sizeof(long long), b"l", b"q")
 
 
 cdef const int* columns(array) except? NULL:
@@ -259,3 +265,27 @@ def score_rows(X, index, parameters):
     if result < 0:
         raise MemoryError
     return scores
+
+
+def encode_labels(y, classes):
+    """Targets of integer labels, 64 bits wide; see `_loops_py.encode_labels`."""
+    cdef Py_ssize_t i, k, n = len(y), n_classes = len(classes)
+    cdef const long long* labels = integers(y)
+    cdef const long long* known = integers(classes)
+    result = np.empty(n)
+    cdef double* codes = writable(result)
+    cdef Py_ssize_t low, high
+    with nogil:
+        for i in range(n):
+            low, high = 0, n_classes
+            while low < high:
+                k = (low + high) // 2
+                if known[k] < labels[i]:
+                    low = k + 1
+                else:
+                    high = k
+            if low == n_classes or known[low] != labels[i]:
+                codes[i] = NAN
+            else:
+                codes[i] = 2.0 * low - 1.0 if n_classes == 2 else low
+    return result

@@ -202,3 +202,14 @@ def score_rows(X, index, parameters):
         rows = np.flatnonzero(index == k)
         scores[rows] = X[rows] @ parameters[k, :, :-1].T + parameters[k, :, -1]
     return scores
+
+
+def encode_labels(y, classes):
+    """Targets of class labels: -1 and +1, or the class index where there are several.
+
+    A label that is not in `classes`, which are sorted, becomes NaN.
+    """
+    index = classes.searchsorted(y)
+    found = classes.take(index, mode="clip") == y
+    codes = np.where(found, index, np.nan)
+    return 2.0 * codes - 1.0 if len(classes) == 2 else codes

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from copy import deepcopy
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -50,13 +50,6 @@ from skmeta.step_size import STEP_SIZES, Fixed
 _ONE = np.ones((1, 1))
 FEW_PARAMETERS = 129  # for which matrices are learned without being asked for
 _OBJECTS = ("estimator", "step_size", "meta_update")  # parameters with parameters
-
-
-class Source(NamedTuple):
-    """What messages quote: y as given, and row numbers where rows were left out."""
-
-    y: Any
-    row_numbers: np.ndarray | None
 
 
 _SHARED = ("classes_", "n_features_in_", "feature_names_in_")
@@ -243,7 +236,11 @@ class _BaseFMRL(BaseEstimator):
         return isinstance(self.init, str) and self.init in INIT_RULES
 
     def _check(self, X, y, tasks, sample_weight, classes, reset):
-        """What users pass in as a batch, the task labels or None, and a source."""
+        """What users pass in as a batch, the task labels or None, and a source.
+
+        The source is what messages quote: y as given, and the number of every row in
+        its task where some were left out, or None.
+        """
         labels = tasks
         if self.task_column is not None:
             X, labels = self._split_labels(X, tasks)
@@ -252,10 +249,10 @@ class _BaseFMRL(BaseEstimator):
             labels = check_labels(labels, X.shape[0])
         targets = self._check_targets(X, y, classes)
         weight, counts = check_weights(sample_weight, X)
-        source = Source(y, None)
+        source = y, None
         if counts is not None:
             numbers = row_numbers(labels, counts)[counts]
-            source = Source(np.ravel(np.asarray(y))[counts], numbers)
+            source = np.ravel(np.asarray(y))[counts], numbers
             X, targets = X[counts], targets[counts]
             labels = labels[counts] if isinstance(labels, np.ndarray) else labels
         names, starts, order = group_rows(labels, len(targets))
@@ -438,7 +435,7 @@ class _BaseFMRL(BaseEstimator):
         """Why task t could not be learned from, and what to do."""
         task = "The task of this call" if names is None else f"Task {names[t]!r}"
         rows = batch.rows(t)
-        numbers = source.row_numbers
+        y, numbers = source
         numbers = np.arange(len(rows)) if numbers is None else numbers[rows]
         bad = find_nonfinite(batch.X[rows])
         if bad is not None:
@@ -449,7 +446,7 @@ class _BaseFMRL(BaseEstimator):
             )
         bad = np.flatnonzero(~np.isfinite(batch.y[rows]))
         if bad.size:
-            value = np.ravel(np.asarray(source.y))[rows[bad[0]]]
+            value = np.ravel(np.asarray(y))[rows[bad[0]]]
             value = getattr(value, "item", lambda: value)()
             return f"{task}: {self._target_problem(value, numbers[bad[0]])}"
         for part in (algorithm.learner, algorithm.task_parameter):
@@ -543,8 +540,8 @@ class _BaseFMRL(BaseEstimator):
         weight, counts = check_weights(sample_weight, X)
         if find_nonfinite(X) or find_nonfinite(targets[:, np.newaxis]):
             whole = Batch(X, targets, None, np.array([0, len(targets)]), None)
-            source = Source(y, None)
-            raise ValueError(self._problem(state.algorithm, whole, 0, None, source))
+            problem = self._problem(state.algorithm, whole, 0, None, (y, None))
+            raise ValueError(problem)
         algorithm, inner = state.algorithm, self.estimator
         if not same_values(parameter_values(self, _OBJECTS), state.values):
             algorithm = self._make_algorithm(state.phi.shape, algorithm.phi_given)
