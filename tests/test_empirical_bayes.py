@@ -475,6 +475,15 @@ def test_grid_search():
     assert scores.min() > 0.5
 
 
+def test_optima_do_not_depend_on_the_prior():
+    X, y, tasks = make("regressor", n_samples=9)
+    model = meta("regressor", task_parameter="optimum").fit(X, y, tasks=tasks)
+    for t, theta in enumerate(np.c_[model.task_coef_, model.task_intercept_]):
+        design = np.c_[X[tasks == t], np.ones(9)]
+        expected = np.linalg.lstsq(design, y[tasks == t], rcond=None)[0]
+        assert_allclose(theta, expected, rtol=1e-6)
+
+
 @on_both_kinds
 def test_regularized_is_last(kind):
     X, y, tasks = make(kind)
