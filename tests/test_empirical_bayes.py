@@ -352,6 +352,15 @@ def test_fit_is_partial_fit_task_by_task(kind, n_classes, covariance, meta_updat
 
 
 @on_both_kinds
+def test_a_second_pass_goes_on_from_the_first(kind):
+    X, y, tasks = make(kind)
+    passes = meta(kind, n_passes=2).fit(X, y, tasks=tasks)
+    calls = meta(kind, warm_start=True).fit(X, y, tasks=tasks).fit(X, y, tasks=tasks)
+    assert_array_equal(passes._state.rule, calls._state.rule)
+    assert_array_equal(passes.task_coef_, calls.task_coef_)
+
+
+@on_both_kinds
 def test_threads_do_not_matter(kind):
     X, y, tasks = make(kind)
     one = meta(kind, meta_batch_size=5).fit(X, y, tasks=tasks)
