@@ -68,7 +68,7 @@ class Reference:
             if len(self.seen) == 1:
                 self.residuals, self.free = 0.5 * w.sum(), w.sum()
         self._standardise()
-        if self.t == 0 and self.fixed_noise is None:
+        if self.t == 0 and self.fixed_noise is None and not self.phi.any():
             self.phi = self.phi + np.r_[np.zeros(len(self.phi) - 1), self.shift]
         S, v = self.S.copy(), self.v
         found = [self._posterior(*task, S, v) for task in self.seen[-len(tasks) :]]
@@ -187,6 +187,17 @@ def test_regression_is_the_recursion(covariance, fit_intercept, weighted, size):
     assert_allclose(model.step_size_, [np.diag(expected.step_size())], rtol=1e-8)
     noise = model._state.algorithm.noise(model._state)
     assert noise == pytest.approx(expected.v * expected.unit**2, rel=1e-8)
+
+
+@on_both
+def test_an_initialization_that_is_given_is_where_the_mean_starts(covariance):
+    X, y, tasks = make("regressor", n_tasks=3)
+    expected = Reference(3, full=covariance == "full")
+    expected.phi = np.array([1.0, -2.0, 3.0, 4.0])
+    model = meta("regressor", covariance, init=expected.phi).fit(X, y, tasks=tasks)
+    for batch in batches(X, y, tasks, np.ones(len(y)), 1):
+        expected.update(*batch)
+    assert_allclose(prior_of(model)[0][0], expected.phi, rtol=1e-8)
 
 
 @on_both
