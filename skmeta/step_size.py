@@ -268,7 +268,8 @@ class EmpiricalBayes(_StepSize):
     prior per row of weights.
 
     The state holds two matrices as large as the number of parameters squared, per row
-    of weights; beyond 2**25 entries each it is refused.
+    of weights; beyond 2**25 entries each it is refused. A task costs time in the cube
+    of that number.
 
     References
     ----------
