@@ -1,5 +1,6 @@
 """EmpiricalBayes against the recursion of its notes, written with explicit inverses."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -473,11 +474,16 @@ def test_odd_data_give_finite_numbers(case, covariance, fit_intercept):
 
 
 @on_both_kinds
-def test_what_has_been_learned_is_one_array_that_can_be_pickled(kind):
+@pytest.mark.parametrize(
+    "copied",
+    [lambda model: pickle.loads(pickle.dumps(model)), copy.copy, copy.deepcopy],
+    ids=["pickle", "copy", "deepcopy"],
+)
+def test_what_has_been_learned_is_one_array_that_can_be_copied(kind, copied):
     X, y, tasks = make(kind)
     model = meta(kind).fit(X, y, tasks=tasks)
     assert model._state.rule.dtype == np.float64
-    twin = pickle.loads(pickle.dumps(model))
+    twin = copied(model)
     for one in (model, twin):
         one.partial_fit(X[:5], y[:5], tasks="more")
     assert_array_equal(twin._state.rule, model._state.rule)
