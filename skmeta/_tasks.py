@@ -37,13 +37,15 @@ class Batch(NamedTuple):
 
 
 def check_labels(tasks, n_samples):
-    """Return one label per row as a 1-d array; a scalar labels every row.
+    """Return one label per row as a 1-d array; a number or a string labels all rows.
 
     Raises
     ------
     ValueError
         If there is not exactly one label per row.
     """
+    if type(tasks) in (int, str):
+        return tasks
     labels = np.asarray(tasks)
     if labels.dtype.kind in "US" and isinstance(tasks, (list, tuple)):
         # NumPy turns [1, "a"] into strings
@@ -118,8 +120,8 @@ def group_rows(labels, n_samples):
 
     Parameters
     ----------
-    labels : ndarray of shape (n_samples,) or None
-        None: all rows are one task, without a name.
+    labels : ndarray of shape (n_samples,), int, str or None
+        One label for all rows makes them one task, None one without a name.
     n_samples : int
 
     Returns
@@ -134,25 +136,65 @@ def group_rows(labels, n_samples):
     ValueError
         If a label is missing (None, NaN, NaT or pandas.NA) or not hashable.
     """
-    if labels is None:
-        return None, np.array([0, n_samples], dtype=np.intp), None
-    runs = np.flatnonzero(np.concatenate([[True], _differ(labels[1:], labels[:-1])]))
-    run_labels = labels[runs]
+    if not isinstance(labels, np.ndarray):
+        names = None if labels is None else [labels]
+        return names, np.array([0, n_samples], dtype=np.intp), None
+    names, run_codes, edges = _find_runs(labels)
+    if len(names) == len(run_codes):
+        return names, edges, None
+    codes = np.repeat(run_codes, np.diff(edges))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.intp)
+    if len(names) <= 1 << 16:
+        codes = codes.astype(np.uint16)  # sorted in linear time
+    return names, starts, np.argsort(codes, kind="stable")[np.newaxis]
+
+
+def code_rows(labels, n_samples):
+    """The distinct labels, named as by `group_rows`, and their number for every row."""
+    if not isinstance(labels, np.ndarray):
+        return [labels], np.zeros(n_samples, dtype=np.intp)
+    names, run_codes, edges = _find_runs(labels)
+    return names, np.repeat(run_codes, np.diff(edges))
+
+
+def _find_runs(labels):
+    """Runs of equal labels: (names, number of every run's name, edges of the runs)."""
+    differ = _differ(labels[1:], labels[:-1])
+    runs = np.concatenate([[0], np.flatnonzero(differ) + 1])
+    edges = np.append(runs, len(labels)).astype(np.intp, copy=False)
+    labels = labels[runs]
+    if labels.dtype.kind in "iu":
+        return *_code_integers(labels), edges
     # datetime64.tolist() turns nanoseconds, and NaT, into integers
-    run_labels = list(run_labels) if labels.dtype.kind in "mM" else run_labels.tolist()
-    _check_present(run_labels, runs)
+    labels = list(labels) if labels.dtype.kind in "mM" else labels.tolist()
+    _check_present(labels, runs)
+    return *_code_objects(labels), edges
+
+
+def _code_objects(labels):
     code = {}
     try:
-        run_codes = [code.setdefault(label, len(code)) for label in run_labels]
+        codes = [code.setdefault(label, len(code)) for label in labels]
     except TypeError as error:
         raise ValueError(f"task labels must be hashable: {error}.") from error
-    names = list(code)
-    if len(names) == len(runs):
-        return names, np.append(runs, len(labels)).astype(np.intp), None
-    lengths = np.diff(np.append(runs, len(labels)))
-    codes = np.repeat(np.array(run_codes, dtype=np.intp), lengths)
-    starts = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.intp)
-    return names, starts, np.argsort(codes, kind="stable")[np.newaxis]
+    return list(code), np.array(codes, dtype=np.intp)
+
+
+def _code_integers(labels):
+    if (labels[1:] > labels[:-1]).all():
+        return labels.tolist(), np.arange(len(labels))
+    low, n_values = labels.min(), int(labels.max()) - int(labels.min()) + 1
+    if n_values > 8 * len(labels):
+        return _code_objects(labels.tolist())
+    # Unsigned differences are right whatever the sign and the width of the labels.
+    offsets = (labels.astype(np.uint64) - low.astype(np.uint64)).astype(np.intp)
+    first = np.full(n_values, len(labels))
+    first[offsets[::-1]] = np.arange(len(labels))[::-1]  # the last assignment stays
+    values = np.flatnonzero(first < len(labels))
+    values = values[np.argsort(first[values])]
+    number = np.empty(n_values, dtype=np.intp)
+    number[values] = np.arange(len(values))
+    return labels[first[values]].tolist(), number[offsets]
 
 
 def row_numbers(labels, counts):

@@ -543,6 +543,15 @@ def test_a_known_task_that_turns_bad_keeps_its_parameters():
     assert not np.array_equal(model.task_coef_[4], own)
 
 
+def test_the_reason_why_no_task_can_be_learned_from():
+    X, y = [[0.0], [1.0], [0.0], [1.0]], [0, 1, 0, 1]
+    model = FMRLClassifier(task_parameter="optimum", on_bad_task="skip")
+    with pytest.raises(
+        ValueError, match="None of the 2 tasks.*Task 0: .*can be separated"
+    ):
+        model.fit(X, y, tasks=[0, 0, 1, 1])
+
+
 @on_fresh_and_fitted
 @on_both_kinds
 def test_nothing_but_bad_tasks(kind, fitted):

@@ -5,11 +5,13 @@ known to the compiled loop; a combination with one that has none runs in the loo
 NumPy twin, which asks for nothing but the methods of the parts.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 
 from skmeta import _kernels
 from skmeta._kernels import _loops_py
@@ -87,13 +89,23 @@ class Algorithm:
         """Variance of the noise, if it has been learned, or None."""
         return self.step_size.noise(state.rule) if self.learns_prior else None
 
+    @cached_property
+    def _has_codes(self):
+        # A subclass that inherits a code may have another formula.
+        parts = self.learner, self.task_parameter, self.step_size, self.meta_update
+        return all(vars(type(part)).get("code") is not None for part in parts)
+
     def learn_tasks(self, batch, first, last, *arrays):
         """The loop over tasks; see `skmeta._kernels._loops_py.learn_tasks`."""
-        parts = self.learner, self.task_parameter, self.step_size, self.meta_update
-        # A subclass that inherits a code may have another formula.
-        codes = [vars(type(part)).get("code") for part in parts]
-        loops = _loops_py if None in codes else _kernels
+        loops = _kernels if self._has_codes else _loops_py
         return loops.learn_tasks(batch, first, last, self, *arrays)
+
+    def prepared(self, batch, phi, n_jobs):
+        """The algorithm, ready for the tasks of a call."""
+        parameter = self.task_parameter.prepared(batch, self.learner, phi, n_jobs)
+        if parameter is self.task_parameter:
+            return self
+        return replace(self, task_parameter=parameter)
 
 
 def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
@@ -116,51 +128,88 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
 
     Returns
     -------
-    done : bool ndarray of shape (n_tasks,)
-    history : ndarray of shape (n_tasks,) of HISTORY
+    failed : list of int
+        The tasks that were left out.
     """
     n_tasks = len(batch.starts) - 1
-    algorithm = state.algorithm
-    task_parameter = algorithm.task_parameter.prepared(
-        batch, algorithm.learner, state.phi, n_jobs
-    )
-    algorithm = replace(algorithm, task_parameter=task_parameter)
-    done, history = np.ones(n_tasks, dtype=bool), np.empty(n_tasks, HISTORY)
+    algorithm = state.algorithm.prepared(batch, state.phi, n_jobs)
+    history = state.history.room(n_tasks)
+    own = own or (None, None)
+    failed = []
 
-    def run(first, last, parameters, grad_sq=None):
+    def run(first, last, grad_sq=None):
         """Yield the tasks that fail."""
-        moving = state.phi, state.rule, state.clock, *(own or (None, None))
+        moving = state.phi, state.rule, state.clock, *own
         while first < last:
             first = 1 + algorithm.learn_tasks(
                 batch, first, last, *moving, history, parameters, grad_sq
             )
             if first <= last:
-                done[first - 1] = False
                 yield first - 1
 
+    def leave_out(t):
+        on_bad_task(t, algorithm)
+        failed.append(t)
+
     if meta_batch_size == 1:
-        for t in run(0, n_tasks, parameters):
-            on_bad_task(t, algorithm)
-        return done, history
+        for t in run(0, n_tasks):
+            leave_out(t)
+    else:
+        if parameters is None:
+            parameters = np.empty((n_tasks, *state.phi.shape))
+        grad_sq = np.empty((n_tasks, *algorithm.step(state, 1).shape))
+        with _Threads(n_jobs) as threads:
+            for first in range(0, n_tasks, meta_batch_size):
+                last = min(first + meta_batch_size, n_tasks)
+                work = (batch.starts[last] - batch.starts[first]) * state.phi.size
+                missed = threads.map(run, first, last, work, grad_sq)
+                for t in missed:
+                    leave_out(t)
+                learned = np.setdiff1d(np.arange(first, last), missed)
+                _move(algorithm, state, batch, learned, history, parameters, grad_sq)
+    if failed:
+        history[: n_tasks - len(failed)] = np.delete(history, failed)
+    state.history = state.history.grown(n_tasks - len(failed))
+    state.n_skipped += len(failed)
+    return failed
 
-    if parameters is None:
-        parameters = np.empty((n_tasks, *state.phi.shape))
-    grad_sq = np.empty((n_tasks, *algorithm.step(state, 1).shape))
 
-    def run_chunk(first, last):
-        return list(run(first, last, parameters, grad_sq))
+# A chunk of fewer multiplications takes less time than handing it to a thread.
+WORTH_A_THREAD = 1_000_000
 
-    with Parallel(n_jobs=effective_n_jobs(n_jobs), prefer="threads") as parallel:
-        for first in range(0, n_tasks, meta_batch_size):
-            last = min(first + meta_batch_size, n_tasks)
-            edges = np.linspace(first, last, parallel.n_jobs + 1).astype(int)
-            chunks = zip(edges[:-1], edges[1:], strict=True)
-            failed = parallel(delayed(run_chunk)(*chunk) for chunk in chunks)
-            for t in (t for chunk in failed for t in chunk):
-                on_bad_task(t, algorithm)
-            learned = first + np.flatnonzero(done[first:last])
-            _move(algorithm, state, batch, learned, history, parameters, grad_sq)
-    return done, history
+
+class _Threads:
+    """Threads for chunks of tasks; the compiled loop leaves them free of the GIL.
+
+    joblib's own hand-over takes milliseconds, the loop over a block of tasks often
+    less.
+    """
+
+    def __init__(self, n_jobs):
+        self._n = effective_n_jobs(n_jobs)
+        self._pool = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def map(self, function, first, last, work, *arguments):
+        """What function(first, last, *arguments) yields, chunk by chunk, as a list."""
+        n = min(self._n, last - first, int(work // WORTH_A_THREAD))
+        if n <= 1:
+            return list(function(first, last, *arguments))
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._n)
+        edges = np.linspace(first, last, n + 1).astype(int).tolist()
+        chunks = self._pool.map(
+            lambda begin, end: list(function(begin, end, *arguments)),
+            edges[:-1],
+            edges[1:],
+        )
+        return [one for chunk in chunks for one in chunk]
 
 
 class Record(NamedTuple):
@@ -191,15 +240,14 @@ def trace(state, batch, names, meta_batch_size):
     history = np.empty(n_tasks, HISTORY)
     grad_sq = np.empty((n_tasks, *algorithm.step(state, 1).shape))
     moving = state.phi, state.rule, state.clock
-    prepared = algorithm.task_parameter.prepared(batch, learner, state.phi, 1)
-    algorithm = replace(algorithm, task_parameter=prepared)
+    algorithm = algorithm.prepared(batch, state.phi, 1)
     for first in range(0, n_tasks, meta_batch_size):
         last = min(first + meta_batch_size, n_tasks)
-        failed = algorithm.learn_tasks(
+        stop = algorithm.learn_tasks(
             batch, first, last, *moving, None, None, history, parameters, grad_sq
         )
-        if failed < last:
-            raise ValueError(f"Task {names[failed]!r} ends in non-finite numbers.")
+        if stop < last:
+            raise ValueError(f"Task {names[stop]!r} ends in non-finite numbers.")
         for t in range(first, last):
             m = int(history["n_samples"][t])
             eta = algorithm.step(state, m)

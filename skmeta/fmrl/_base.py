@@ -3,6 +3,7 @@
 import warnings
 from abc import abstractmethod
 from copy import deepcopy
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,14 +17,25 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta import _kernels
 from skmeta._matrices import diagonal
 from skmeta._sklearn import HasMethods, Interval, StrOptions
-from skmeta._tasks import Batch, check_labels, group_rows, row_numbers, split_column
+from skmeta._tasks import (
+    Batch,
+    check_labels,
+    code_rows,
+    group_rows,
+    row_numbers,
+    split_column,
+)
 from skmeta._validation import (
     check_offset,
     check_start,
     check_weights,
     check_X,
+    constant_values,
     find_nonfinite,
+    parameter_values,
+    same_values,
     unchanged_on_error,
+    validate_parameters,
 )
 from skmeta.fmrl._algorithm import Algorithm, learn, trace
 from skmeta.fmrl._foreign import ForeignLearner
@@ -35,12 +47,13 @@ from skmeta.meta_update import META_UPDATES
 from skmeta.step_size import STEP_SIZES, Fixed
 
 _ONE = np.ones((1, 1))
+_OBJECTS = ("estimator", "step_size", "meta_update")  # parameters with parameters
 
 
 class Source(NamedTuple):
     """What messages quote: y as given, and row numbers where rows were left out."""
 
-    y: np.ndarray
+    y: Any
     row_numbers: np.ndarray | None
 
 
@@ -172,51 +185,80 @@ class _BaseFMRL(BaseEstimator):
         `n_passes` is None in `partial_fit`, where a known task goes on from its own
         parameters.
         """
+        arguments = X, y, tasks, sample_weight, classes, reset, n_passes
+        if not reset:
+            self._state = self._learned_from(*arguments)
+            return self
         with unchanged_on_error(self):
-            if not reset:
-                self._validate_params()
-            checked = self._check(X, y, tasks, sample_weight, classes, reset)
-            batch, names, source = checked
-            state = self._start(batch.X.shape[1], reset)
-            kept = self.store_tasks and names is not None
-            n_tasks = len(batch.starts) - 1
-            parameters = np.empty((n_tasks, *state.phi.shape)) if kept else None
-            own = self._own(state, names) if n_passes is None else None
-            for n_pass in range(n_passes or 1):
-                done = self._learn(state, batch, own, parameters, names, source)
-                if n_passes and not done.any():
-                    raise ValueError(
-                        f"None of the {len(done)} tasks can be learned from. "
-                        + self._problem(state.algorithm, batch, 0, names, source)
-                    )
-                if self.verbose:
-                    self._report(state, n_pass, n_passes or 1, int(done.sum()))
-            if kept:
-                names = [name for name, ok in zip(names, done, strict=True) if ok]
-                state.known = state.known.store(names, parameters[done])
-            self._state = state
+            self._state = self._learned_from(*arguments)
         return self
+
+    def _learned_from(self, X, y, tasks, sample_weight, classes, reset, n_passes):
+        """The state after the tasks of one call."""
+        before = vars(self).get("_state")
+        values = parameter_values(self, _OBJECTS)
+        unchanged = before is not None and same_values(values, before.values)
+        if not unchanged:
+            validate_parameters(self)
+        batch, names, source = self._check(X, y, tasks, sample_weight, classes, reset)
+        state = self._start(batch.X.shape[1], reset, unchanged)
+        state.values = before.values if unchanged else constant_values(values)
+        kept = self.store_tasks and names is not None
+        n_tasks = len(batch.starts) - 1
+        parameters = np.empty((n_tasks, *state.phi.shape)) if kept else None
+        own = self._own(state, names) if n_passes is None else None
+        problems = []
+
+        def on_bad_task(t, algorithm):
+            problems.append(self._problem(algorithm, batch, t, names, source))
+            self._handle_bad_task(problems[-1])
+
+        for n_pass in range(n_passes or 1):
+            failed = learn(
+                state,
+                self._shuffled(state, batch),
+                own,
+                parameters,
+                self.meta_batch_size,
+                self.n_jobs,
+                on_bad_task,
+            )
+            if n_passes and len(failed) == n_tasks:
+                raise ValueError(
+                    f"None of the {n_tasks} tasks can be learned from. {problems[0]}"
+                )
+            if self.verbose:
+                self._report(state, n_pass, n_passes or 1, n_tasks - len(failed))
+        if kept:
+            if failed:
+                parameters = np.delete(parameters, failed, axis=0)
+                names = [name for t, name in enumerate(names) if t not in failed]
+            state.known = state.known.store(names, parameters)
+        return state
 
     def _check(self, X, y, tasks, sample_weight, classes, reset):
         """What users pass in as a batch, the task labels or None, and a source."""
-        X, labels = self._split_labels(X, tasks)
+        labels = tasks
+        if self.task_column is not None:
+            X, labels = self._split_labels(X, tasks)
         X = check_X(self, X, reset=reset, ensure_all_finite=False)
         if labels is not None:
             labels = check_labels(labels, X.shape[0])
         targets = self._check_targets(X, y, classes)
         weight, counts = check_weights(sample_weight, X)
-        source = Source(np.ravel(np.asarray(y)), None)
+        source = Source(y, None)
         if counts is not None:
-            source = Source(source.y[counts], row_numbers(labels, counts)[counts])
+            numbers = row_numbers(labels, counts)[counts]
+            source = Source(np.ravel(np.asarray(y))[counts], numbers)
             X, targets = X[counts], targets[counts]
-            labels = None if labels is None else labels[counts]
+            labels = labels[counts] if isinstance(labels, np.ndarray) else labels
         names, starts, order = group_rows(labels, len(targets))
         return Batch(X, targets, weight, starts, order), names, source
 
     def _trace(self, X, y, tasks):
         """Replay one pass over tasks from the start; see `skmeta.metrics`."""
         model = clone(self)
-        model._validate_params()
+        validate_parameters(model)
         batch, names, source = model._check(X, y, tasks, None, None, reset=True)
         state = model._start(batch.X.shape[1], reset=True)
         if isinstance(state.algorithm.learner, ForeignLearner):
@@ -231,33 +273,36 @@ class _BaseFMRL(BaseEstimator):
                 raise ValueError(
                     model._problem(state.algorithm, batch, t, names, source)
                 )
-        batch = batch._replace(order=model._order(state, batch))
-        names = names or [None]
-        return trace(state, batch, names, self.meta_batch_size)
+        batch = model._shuffled(state, batch)
+        return trace(state, batch, names or [None], self.meta_batch_size)
 
-    def _order(self, state, batch):
-        """The order in which the rows of a call are visited."""
+    def _shuffled(self, state, batch):
+        """The batch in the order in which its rows are visited."""
+        learner = state.algorithm.learner
+        if not learner.shuffle:
+            return batch
         first = len(state.history) + state.n_skipped
         generators = (
             np.random.default_rng((state.seed, first + t))
             for t in range(len(batch.starts) - 1)
         )
-        return state.algorithm.learner.shuffled(batch.order, batch.starts, generators)
+        order = learner.shuffled(batch.order, batch.starts, generators)
+        return batch._replace(order=order)
 
-    def _start(self, n_features, reset):
-        """A draft of the state, with the algorithm that the parameters describe."""
+    def _start(self, n_features, reset, unchanged=False):
+        """A draft of the state, with the algorithm that the parameters describe.
+
+        `unchanged` says that these are the parameters of the last call.
+        """
         shape = (self._n_outputs(), n_features + 1)
+        if not reset and unchanged:
+            return self._state.draft()
         phi_given = not isinstance(self.init, str)
-        algorithm = Algorithm(
-            learner=self._make_learner(shape),
-            task_parameter=TASK_PARAMETERS[self.task_parameter],
-            step_size=_resolve(self.step_size, STEP_SIZES),
-            meta_update=_resolve(self.meta_update, META_UPDATES),
-            meta_eta0=float(self.meta_eta0),
-            phi_given=phi_given,
-        )
+        if unchanged and self._state.phi.shape == shape:
+            algorithm = replace(self._state.algorithm, phi_given=phi_given)
+        else:
+            algorithm = self._make_algorithm(shape, phi_given)
         rule = algorithm.step_size.start(shape)
-        self._check_parts(algorithm, rule, shape)
         if not reset:
             state = self._state.draft()
             before = state.algorithm.step_size
@@ -282,6 +327,19 @@ class _BaseFMRL(BaseEstimator):
         check_offset(phi, "init", algorithm.learner.bias)
         seed = int(check_random_state(self.random_state).randint(2**31))
         return MetaState(algorithm, phi, rule, seed)
+
+    def _make_algorithm(self, shape, phi_given):
+        """The algorithm that the parameters describe."""
+        algorithm = Algorithm(
+            learner=self._make_learner(shape),
+            task_parameter=TASK_PARAMETERS[self.task_parameter],
+            step_size=_resolve(self.step_size, STEP_SIZES),
+            meta_update=_resolve(self.meta_update, META_UPDATES),
+            meta_eta0=float(self.meta_eta0),
+            phi_given=phi_given,
+        )
+        self._check_parts(algorithm, algorithm.step_size.start(shape), shape)
+        return algorithm
 
     def _inner(self):
         """The inner learner, its parameters validated."""
@@ -336,32 +394,13 @@ class _BaseFMRL(BaseEstimator):
             return None
         return state.known.parameters, state.known.rows(names)
 
-    def _learn(self, state, batch, own, parameters, names, source):
-        """One pass over the tasks of a call: moves `state`, says which were learned."""
-
-        def on_bad_task(t, algorithm):
-            self._handle_bad_task(self._problem(algorithm, batch, t, names, source))
-
-        done, history = learn(
-            state,
-            batch._replace(order=self._order(state, batch)),
-            own,
-            parameters,
-            self.meta_batch_size,
-            self.n_jobs,
-            on_bad_task,
-        )
-        state.n_skipped += len(done) - int(done.sum())
-        state.history = state.history.extend(history[done])
-        return done
-
     def _handle_bad_task(self, problem):
         if self.on_bad_task == "raise":
             raise ValueError(
                 f"{problem} With on_bad_task='skip' such a task is left out."
             )
         if self.on_bad_task == "warn":
-            # through on_bad_task, learn, _learn, _ingest, the method and its wrapper
+            # through on_bad_task, leave_out, learn, _learned_from, _ingest, the method
             warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=8)
 
     def _problem(self, algorithm, batch, t, names, source):
@@ -379,7 +418,7 @@ class _BaseFMRL(BaseEstimator):
             )
         bad = np.flatnonzero(~np.isfinite(batch.y[rows]))
         if bad.size:
-            value = source.y[rows[bad[0]]]
+            value = np.ravel(np.asarray(source.y))[rows[bad[0]]]
             value = getattr(value, "item", lambda: value)()
             return f"{task}: {self._target_problem(value, numbers[bad[0]])}"
         for part in (algorithm.learner, algorithm.task_parameter):
@@ -409,14 +448,13 @@ class _BaseFMRL(BaseEstimator):
 
     def _scores(self, X, tasks):
         """Raw scores (n_samples, n_outputs), every row under its task's parameters."""
-        check_is_fitted(self)
+        state = self._fitted_state()
         X, labels = self._split_labels(X, tasks)
         X = check_X(self, X, reset=False)
-        state = self._state
         if labels is None:
             coef, intercept = state.phi[:, :-1], state.phi[:, -1]
             return safe_sparse_dot(X, coef.T, dense_output=True) + intercept
-        names, starts, order = group_rows(check_labels(labels, X.shape[0]), X.shape[0])
+        names, index = code_rows(check_labels(labels, X.shape[0]), X.shape[0])
         rows = state.known.rows(names)
         unknown = rows < 0
         if unknown.any() and self.unknown_task == "raise":
@@ -428,9 +466,6 @@ class _BaseFMRL(BaseEstimator):
         parameters = np.empty((len(names), *state.phi.shape))
         parameters[unknown] = state.phi
         parameters[~unknown] = state.known.parameters[rows[~unknown]]
-        index = np.repeat(np.arange(len(names)), np.diff(starts))
-        if order is not None:
-            index[order[0]] = index.copy()
         return _kernels.score_rows(X, index, parameters)
 
     def adapt(
@@ -463,7 +498,7 @@ class _BaseFMRL(BaseEstimator):
         ValueError
             If the input is invalid or the parameters leave the finite numbers.
         """
-        check_is_fitted(self)
+        state = self._fitted_state()
         if self.task_column is not None and np.shape(X)[1:] != (self.n_features_in_,):
             X, labels = self._split_labels(X, None)
             names, *_ = group_rows(check_labels(labels, len(labels)), len(labels))
@@ -473,28 +508,36 @@ class _BaseFMRL(BaseEstimator):
                     f"{names[:5]}."
                 )
         X = check_X(self, X, reset=False, ensure_all_finite=False)
-        targets = self._check_targets(X, y, getattr(self, "classes_", None))
+        targets = self._check_targets(X, y, vars(self).get("classes_"))
         weight, counts = check_weights(sample_weight, X)
-        whole = Batch(X, targets, None, np.array([0, len(targets)]), None)
-        state = self._state
-        if find_nonfinite(X) or not np.isfinite(targets).all():
-            source = Source(np.ravel(np.asarray(y)), None)
+        if find_nonfinite(X) or find_nonfinite(targets[:, np.newaxis]):
+            whole = Batch(X, targets, None, np.array([0, len(targets)]), None)
+            source = Source(y, None)
             raise ValueError(self._problem(state.algorithm, whole, 0, None, source))
+        algorithm, inner = state.algorithm, self.estimator
+        if not same_values(parameter_values(self, _OBJECTS), state.values):
+            algorithm = self._make_algorithm(state.phi.shape, algorithm.phi_given)
         n_samples = len(targets) if weight is None else len(weight)
-        inner = self._inner()
-        noise = state.algorithm.noise(state)
+        eta0 = algorithm.learner.step(n_samples)
+        inner = self._default_estimator() if inner is None else inner
+        noise = algorithm.noise(state)
         if noise is not None and "noise" in inner.get_params(deep=False):
             inner = clone(inner).set_params(noise=noise)
-        return state.algorithm.learner.adapt(
+        return algorithm.learner.adapt(
             inner,
             state.phi.copy(),
-            state.algorithm.step(state, n_samples),
+            algorithm.step_size.propose(state.rule, n_samples, eta0),
             (X, targets, weight, counts),
-            average=state.algorithm.task_parameter.needs_average,
+            average=algorithm.task_parameter.needs_average,
             attributes={
                 name: self.__dict__[name] for name in _SHARED if name in self.__dict__
             },
         )
+
+    def _fitted_state(self):
+        if "_state" not in vars(self):
+            check_is_fitted(self)
+        return self._state
 
     # ---- fitted attributes, views of the state
 

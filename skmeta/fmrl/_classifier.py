@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
 from skmeta._losses import POSITIVE_PROBABILITY, class_probabilities
-from skmeta._sklearn import _check_partial_fit_first_call, _fit_context
+from skmeta._sklearn import _check_partial_fit_first_call
 from skmeta._validation import (
     check_class_labels,
     encode_labels,
@@ -23,6 +23,16 @@ from skmeta.linear_model._base import (
     most_likely,
     n_outputs,
 )
+
+
+def _are_same(classes, known):
+    """Whether classes are certainly those known; a cheap look, as in every call."""
+    return classes is None or (
+        type(classes) is np.ndarray
+        and classes.dtype == known.dtype
+        and classes.dtype.kind != "O"
+        and classes.tobytes() == known.tobytes()
+    )
 
 
 def _has_probabilities(model):
@@ -86,7 +96,7 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         Number of tasks of a call that share one initialization and step size, >= 1. The
         initialization then moves towards the weighted mean of their parameters.
     n_jobs : int, default=None
-        Number of parallel jobs: threads for the tasks of a meta-batch, processes for
+        Number of parallel jobs: threads for the tasks of a meta-batch and for
         'optimum'. None is one, -1 all processors. Results do not depend on it.
     unknown_task : {'init', 'raise'}, default='init'
         Whether rows of an unknown task are predicted from the shared initialization or
@@ -174,7 +184,6 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
     True
     """
 
-    @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
         X: Any,
@@ -219,7 +228,6 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
             X, y, tasks, sample_weight, classes, reset=reset, n_passes=self.n_passes
         )
 
-    @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
         X: Any,
@@ -260,10 +268,13 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
             If the input is invalid or a task cannot be learned from, naming the task;
             nothing is changed then.
         """
-        reset = not hasattr(self, "_state")
+        if "_state" in vars(self):
+            if not _are_same(classes, self.classes_):
+                _check_partial_fit_first_call(self, classes)
+            return self._ingest(X, y, tasks, sample_weight, self.classes_, reset=False)
         with unchanged_on_error(self):
             _check_partial_fit_first_call(self, classes)
-            return self._ingest(X, y, tasks, sample_weight, self.classes_, reset=reset)
+            return self._ingest(X, y, tasks, sample_weight, self.classes_, reset=True)
 
     def decision_function(
         self, X: Any, *, tasks: ArrayLike | None = None

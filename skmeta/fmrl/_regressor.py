@@ -8,7 +8,6 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from skmeta._prior import predictive_std
-from skmeta._sklearn import _fit_context
 from skmeta._tasks import check_labels, group_rows
 from skmeta._validation import check_numeric_y, check_X
 from skmeta.fmrl._base import _BaseFMRL
@@ -64,7 +63,7 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
         Number of tasks of a call that share one initialization and step size, >= 1. The
         initialization then moves towards the weighted mean of their parameters.
     n_jobs : int, default=None
-        Number of parallel jobs: threads for the tasks of a meta-batch, processes for
+        Number of parallel jobs: threads for the tasks of a meta-batch and for
         'optimum'. None is one, -1 all processors. Results do not depend on it.
     unknown_task : {'init', 'raise'}, default='init'
         Whether rows of an unknown task are predicted from the shared initialization or
@@ -152,7 +151,6 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
     True
     """
 
-    @_fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
         X: Any,
@@ -196,7 +194,6 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
             X, y, tasks, sample_weight, reset=reset, n_passes=self.n_passes
         )
 
-    @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
         X: Any,
@@ -234,7 +231,7 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
             If the input is invalid or a task cannot be learned from, naming the task;
             nothing is changed then.
         """
-        reset = not hasattr(self, "_state")
+        reset = "_state" not in vars(self)
         return self._ingest(X, y, tasks, sample_weight, reset=reset)
 
     def predict(

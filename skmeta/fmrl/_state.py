@@ -22,12 +22,12 @@ HISTORY = np.dtype(
 class Rows:
     """A growing array of equal rows: appending costs amortised time per row.
 
-    `extend` returns a new value. The two share memory as long as the old one is the
-    latest; each sees its own rows only.
+    `room` gives memory for more rows, `grown` a new value that has them. The two share
+    memory as long as the old one is the latest; each sees its own rows only.
     """
 
     def __init__(self, array):
-        self._room = [array, len(array)]  # shared between values: memory, rows in use
+        self._memory = [array, len(array)]  # shared between values: and rows in use
         self._n = len(array)
 
     def __len__(self):
@@ -35,20 +35,29 @@ class Rows:
 
     @property
     def array(self):
-        return self._room[0][: self._n]
+        return self._memory[0][: self._n]
+
+    def room(self, n_more):
+        """Rows behind the present ones, to be written before `grown` is called."""
+        array, in_use = self._memory
+        n = self._n + n_more
+        if in_use != self._n or n > len(array):
+            array = np.empty((max(n, 2 * self._n), *array.shape[1:]), array.dtype)
+            array[: self._n] = self.array
+            self._memory = [array, self._n]
+        return array[self._n : n]
+
+    def grown(self, n_more):
+        """This value and the first `n_more` rows of its room."""
+        rows = Rows.__new__(Rows)
+        rows._memory, rows._n = self._memory, self._n + n_more
+        rows._memory[1] = rows._n
+        return rows
 
     def extend(self, block):
-        n = self._n + len(block)
-        grown = Rows.__new__(Rows)
-        grown._room, grown._n = self._room, n
-        memory, in_use = self._room
-        if in_use != self._n or n > len(memory):
-            memory = np.empty((max(n, 2 * self._n), *block.shape[1:]), block.dtype)
-            memory[: self._n] = self.array
-            grown._room = [memory, n]
-        memory[self._n : n] = block
-        grown._room[1] = n
-        return grown
+        """This value and the rows of a block."""
+        self.room(len(block))[:] = block
+        return self.grown(len(block))
 
     def __getstate__(self):
         return self.array.copy()
@@ -124,6 +133,8 @@ class MetaState:
     history : Rows of HISTORY
     known : KnownTasks
     n_skipped : int
+    values : tuple or None
+        The estimator's parameters in the last call; see `constant_values`.
     """
 
     def __init__(self, algorithm, phi, rule, seed):
@@ -132,10 +143,12 @@ class MetaState:
         self.history = Rows(np.empty(0, HISTORY))
         self.known = KnownTasks(phi.shape)
         self.n_skipped = 0
+        self.values = None
 
     def draft(self):
         """A copy to learn on."""
-        draft = copy(self)
-        for name in ("phi", "rule", "clock"):
-            setattr(draft, name, getattr(self, name).copy())
+        draft = MetaState.__new__(MetaState)
+        vars(draft).update(vars(self))
+        draft.phi, draft.rule = self.phi.copy(), self.rule.copy()
+        draft.clock = self.clock.copy()
         return draft

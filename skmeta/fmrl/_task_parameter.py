@@ -12,6 +12,10 @@ from joblib import Parallel, delayed, effective_n_jobs
 
 from skmeta._solvers import TaskLoss, optimum, regularized
 
+# Threads share tasks of so many multiplications or more: those of linear algebra, which
+# needs no GIL. Smaller tasks would wait for each other.
+WORTH_A_THREAD = 200_000
+
 
 class _Iterate:
     """One of the iterates, or their mean."""
@@ -77,7 +81,11 @@ class Optimum(_Solved):
             return self
         numbers = np.arange(len(batch.starts) - 1)
         n_chunks = min(effective_n_jobs(n_jobs), len(numbers))
-        found = Parallel(n_jobs=n_chunks)(
+        if len(batch.y) / len(numbers) * phi.size**2 < WORTH_A_THREAD:
+            n_chunks = 1
+        if n_chunks == 1:
+            return PreparedOptimum(_optima(batch, learner, phi, numbers))
+        found = Parallel(n_jobs=n_chunks, prefer="threads")(
             delayed(_optima)(batch, learner, phi, chunk)
             for chunk in np.array_split(numbers, n_chunks)
         )

@@ -183,7 +183,7 @@ class LinearClassifier:
 
     def _check_targets(self, X, y, classes):
         y, missing = check_class_labels(self, X, y)
-        if missing.any():
+        if missing is not None:
             raise ValueError(_BAD_TARGET.format(missing.argmax()))
         if classes is None:
             self.classes_ = find_classes(y, missing)

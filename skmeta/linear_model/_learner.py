@@ -1,13 +1,13 @@
 """The inner learner as the loops read it: every name resolved, no data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import clone
 
 from skmeta import _kernels
 from skmeta._losses import Loss
+from skmeta._validation import cheap_clone
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +51,13 @@ class OGDLearner:
 
     def adapt(self, estimator, theta, eta, rows, *, average, attributes):
         """A clone of `estimator` trained on checked rows from `theta` on."""
-        adapted = clone(estimator).set_params(
-            eta0=float(eta[0, 0]) if eta.size == 1 else eta.copy(),
-            learning_rate="constant",
-            average=estimator.average or average,
-        )
+        adapted = cheap_clone(estimator)
+        adapted.eta0 = float(eta[0, 0]) if eta.size == 1 else eta.copy()
+        adapted.learning_rate = "constant"
+        adapted.average = estimator.average or average
         vars(adapted).update(attributes, t_=0)
-        adapted._learn(*rows, adapted._make_learner(theta.shape), theta)
+        learner = replace(self, eta0=eta, divide_by_root=False)
+        adapted._learn(*rows, learner, theta)
         return adapted
 
     def shuffled(self, order, starts, generators):

@@ -68,15 +68,15 @@ class BaseOGD(BaseLinear):
 
     def _learn(self, X, y, weight, counts, learner, theta):
         """Train `theta` on the rows that count as one task and publish the result."""
-        all_losses = np.zeros(len(y))
+        n_rows = len(y)
         if counts is not None:
             X, y = X[counts], y[counts]
         n_samples = len(y)
         starts = np.array([0, n_samples], dtype=np.intp)
-        generator = np.random.default_rng(
-            check_random_state(self.random_state).randint(2**31)
-        )
-        order = learner.shuffled(None, starts, [generator])
+        order = None
+        if learner.shuffle:
+            seed = check_random_state(self.random_state).randint(2**31)
+            order = learner.shuffled(None, starts, [np.random.default_rng(seed)])
         eta = learner.step(n_samples)
         losses, grad_sq = np.zeros(n_samples), np.zeros_like(eta)
         average = np.empty_like(theta)
@@ -91,8 +91,10 @@ class BaseOGD(BaseLinear):
             average += self.t_ / (self.t_ + n_steps) * (before - average)
         self.t_ += n_steps
         self.n_iter_ = learner.max_iter
-        all_losses[slice(None) if counts is None else counts] = losses
-        self.losses_ = all_losses
+        self.losses_ = losses
+        if counts is not None:
+            self.losses_ = np.zeros(n_rows)
+            self.losses_[counts] = losses
         self.grad_sq_, self.grad_sq_norm_ = grad_sq, float(grad_sq.sum())
         self._theta = theta
         self.average_coef_, self.average_intercept_ = self._shape_coef(average)
