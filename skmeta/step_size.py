@@ -39,8 +39,10 @@ class _StepSize(BaseEstimator):
     observe_tasks(state, tasks, phi, parameters, n_tasks)
         In place of `observe`, of a rule that learns from the rows of finished tasks: a
         list of `TaskLoss` that have one initialization `phi`, with their parameters.
-        Returns the way to the leader among the initializations, and what the
-        parameters are by the rule.
+        Returns the way to the leader among the initializations, and the posterior
+        means of the parameters. Goes with
+    noise(state)
+        Variance of the noise, or None.
     candidates(state)
         Optional: the rules that every task is run with, one after another. Pairs of a
         rule and its part of the state, which are observed in place of the whole.
@@ -300,8 +302,8 @@ class EmpiricalBayes(_StepSize):
     The last line is ``meta_update='gls'``, which 'auto' stands for with this rule: phi
     is the generalised least squares estimate from all tasks so far, which follows the
     leader with matrices of information as weights. Other meta-updates move phi towards
-    theta as always. A task that returns continues from its own parameter, and is learned from
-    as though it was new. The tasks of a meta-batch have one S, v and phi.
+    theta as always. A task that returns continues from its own parameter, and is learned
+    from as though it was new. The tasks of a meta-batch have one S, v and phi.
 
     The recursion runs in units of the rows seen so far, features and target centred and
     divided by their spread, so that results do not depend on the units of the data. A
@@ -315,7 +317,8 @@ class EmpiricalBayes(_StepSize):
     prior per row of weights.
 
     The state holds two matrices as large as the number of parameters squared, per row
-    of weights; beyond 2**25 entries each it is refused.
+    of weights; beyond 2**25 entries each it is refused. A task costs time in the cube
+    of that number.
 
     References
     ----------
@@ -332,7 +335,7 @@ class EmpiricalBayes(_StepSize):
     >>> X, y, tasks = make_task_regression(n_tasks=200, random_state=0)
     >>> model = FMRLRegressor(BiasedRidge(), step_size=EmpiricalBayes())
     >>> model.fit(X, y, tasks=tasks).step_size_.shape
-    (1, 5)
+    (1, 6)
     >>> mean, std = model.predict(X[:3], return_std=True)
     >>> std.shape
     (3,)
