@@ -302,8 +302,8 @@ class EmpiricalBayes(_StepSize):
     The last line is ``meta_update='gls'``, which 'auto' stands for with this rule: phi
     is the generalised least squares estimate from all tasks so far, which follows the
     leader with matrices of information as weights. Other meta-updates move phi towards
-    theta as always. A task that returns continues from its own parameter, and is learned
-    from as though it was new. The tasks of a meta-batch have one S, v and phi.
+    theta as always. A task that returns continues from its own parameter, and is
+    learned from as though it was new. The tasks of a meta-batch have one S, v and phi.
 
     The recursion runs in units of the rows seen so far, features and target centred and
     divided by their spread, so that results do not depend on the units of the data. A

@@ -133,7 +133,8 @@ def learn(state, batch, own, parameters, meta_batch_size, n_jobs, on_bad_task):
     algorithm = state.algorithm.prepared(batch, state.phi, n_jobs)
     history = state.history.room(n_tasks)
     failed = []
-    if meta_batch_size == 1 and len(candidates(algorithm, state)) == 1:
+    is_alone = candidates(algorithm, state)[0][0] is algorithm.step_size
+    if meta_batch_size == 1 and is_alone:
         arrays = state.phi, state.rule, state.clock, *own, history, parameters, None
         stop = algorithm.learn_tasks(batch, 0, n_tasks, *arrays)
         while stop < n_tasks:
