@@ -41,25 +41,39 @@ def validate_parameters(estimator):
         estimator._validate_params()
 
 
-def parameter_values(estimator, nested):
-    """The values of all parameters, and of those that the `nested` ones have.
+class ParameterWatch:
+    """The parameters of an estimator at one time, to see cheaply whether any changed.
 
-    `init` is left out: it matters to the first call only.
+    Those of nested estimators count; `init` does not, as it matters to a first call
+    only. A value that may change without being replaced, as an array, counts as changed
+    always.
+
+    Parameters
+    ----------
+    estimator : estimator
+    nested : sequence of str
+        The parameters that may be estimators.
     """
-    values = _values_of(type(estimator))(estimator)
-    for name in nested:
-        part = getattr(estimator, name)
-        if isinstance(part, BaseEstimator):
-            values += _values_of(type(part))(part)
-    return values
 
+    def __init__(self, estimator, nested):
+        names = _names_of(type(estimator)) - {"init"}
+        for name in nested:
+            part = getattr(estimator, name)
+            if isinstance(part, BaseEstimator):
+                names |= {f"{name}.{inner}" for inner in _names_of(type(part))}
+        self._read = attrgetter(*names)
+        self._values = self._read(estimator)
+        try:
+            hash(self._values)
+        except TypeError:
+            self._values = None
 
-@cache
-def _values_of(cls):
-    names = [name for name in _names_of(cls) if name != "init"]
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda estimator: tuple(getattr(estimator, name) for name in names)
+    def is_same(self, estimator):
+        """Whether no parameter was replaced."""
+        try:
+            return self._read(estimator) == self._values
+        except (AttributeError, ValueError):  # another class; an array to compare
+            return False
 
 
 @cache
@@ -82,24 +96,7 @@ def cheap_clone(estimator):
     return twin
 
 
-def constant_values(values):
-    """The values, or None where one may change without being replaced."""
-    try:
-        hash(values)
-    except TypeError:
-        return None
-    return values
-
-
-def same_values(values, before):
-    """Whether no parameter was replaced; `before` is what `constant_values` gave."""
-    try:
-        return values == before
-    except ValueError:  # an array among them, whose comparison is an array
-        return False
-
-
-def _is_plain(array, dtype, ndim):
+def is_plain(array, dtype, ndim):
     """Whether an array has the form that the kernels read."""
     if type(array) is not np.ndarray or array.ndim != ndim or array.dtype != dtype:
         return False
@@ -112,7 +109,7 @@ def check_X(estimator, X, *, reset, ensure_all_finite=True):
     if (
         not reset
         and not ensure_all_finite
-        and _is_plain(X, np.float64, 2)
+        and is_plain(X, np.float64, 2)
         and X.shape[1] == estimator.n_features_in_
         and len(X)
         and not hasattr(estimator, "feature_names_in_")
@@ -170,7 +167,7 @@ def _check_y(estimator, X, y):
 
 def check_numeric_y(estimator, X, y):
     """A float64 target per row; a missing or infinite one is left as it is."""
-    if _is_plain(y, np.float64, 1) and len(y) == X.shape[0]:
+    if is_plain(y, np.float64, 1) and len(y) == X.shape[0]:
         return y
     y = _check_y(estimator, X, y)
     if y.dtype.kind == "O":
@@ -188,7 +185,7 @@ _MIXED = "The class labels in y must be of one kind, all numbers or all strings:
 
 def check_class_labels(estimator, X, y):
     """Class labels per row; which are missing (None, NaN, infinite), or None: none."""
-    if _is_plain(y, np.int64, 1) and len(y) == X.shape[0]:
+    if is_plain(y, np.int64, 1) and len(y) == X.shape[0]:
         return y, None
     y = _check_y(estimator, X, y)
     if y.dtype.kind in "biu":

@@ -12,7 +12,12 @@ from sklearn.base import clone
 
 from skmeta import FMRLClassifier, FMRLRegressor
 from skmeta._tasks import code_rows, group_rows
-from skmeta._validation import cheap_clone, encode_labels, find_classes
+from skmeta._validation import (
+    ParameterWatch,
+    cheap_clone,
+    encode_labels,
+    find_classes,
+)
 from skmeta.linear_model import OGDClassifier, OGDRegressor
 from skmeta.step_size import Doubling
 
@@ -61,9 +66,12 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("n_classes", [0, 2, 4])
-def test_other_forms_of_the_same_numbers(form, n_classes, global_random_seed):
+@pytest.mark.parametrize("step_size", ["isotropic", "empirical_bayes"])
+def test_other_forms_of_the_same_numbers(
+    step_size, form, n_classes, global_random_seed
+):
     of_X, of_y = FORMS[form]
-    model = FMRLClassifier() if n_classes else FMRLRegressor()
+    model = (FMRLClassifier if n_classes else FMRLRegressor)(step_size=step_size)
     options = {"classes": np.arange(n_classes)} if n_classes else {}
     plain, other = clone(model), clone(model)
     for X, y in make_tasks(global_random_seed, n_classes):
@@ -102,12 +110,13 @@ def test_a_changed_parameter_counts_from_the_next_call_on(change, global_random_
     other = clone(model)
     for X, y in tasks[:2]:
         other.partial_fit(X, y)
-    other._state.values = None  # nothing is known about the last call
+    forget = ParameterWatch(OGDRegressor(), ())  # of another estimator
+    other._state.watch = forget
     change(model)
     change(other)
     for X, y in tasks[2:]:
         model.partial_fit(X, y)
-        other._state.values = None
+        other._state.watch = forget
         other.partial_fit(X, y)
     assert_same(model, other)
     assert_array_equal(model.adapt(X, y).coef_, other.adapt(X, y).coef_)

@@ -99,14 +99,14 @@ cdef void* address(
     # NULL for None. Cheaper than a typed memoryview. The caller keeps the array alive.
     cdef Py_buffer view
     cdef void* where
+    cdef char kind
     cdef bint fits
     if array is None:
         return NULL
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | flags)
     where = view.buf
-    fits = <size_t> view.itemsize == itemsize and (
-        view.format[0] == one or view.format[0] == other
-    )
+    kind = view.format[view.format[0] == b"="]  # which marks unaligned memory
+    fits = <size_t> view.itemsize == itemsize and (kind == one or kind == other)
     PyBuffer_Release(&view)
     if not fits:
         raise ValueError(f"the kernel cannot read an array of {array.dtype}")

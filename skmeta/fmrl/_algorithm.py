@@ -93,6 +93,11 @@ class Algorithm:
         parts = self.learner, self.task_parameter, self.step_size, self.meta_update
         return all(vars(type(part)).get("code") is not None for part in parts)
 
+    def is_plain(self, state):
+        """Whether the compiled loop alone learns from a task, its rows in order."""
+        is_alone = candidates(self, state)[0][0] is self.step_size
+        return self._has_codes and is_alone and not self.learner.shuffle
+
     def learn_tasks(self, batch, first, last, *arrays):
         """The loop over tasks; see `skmeta._kernels._loops_py.learn_tasks`."""
         loops = _kernels if self._has_codes else _loops_py

@@ -26,14 +26,13 @@ from skmeta._tasks import (
     split_column,
 )
 from skmeta._validation import (
+    ParameterWatch,
     check_offset,
     check_start,
     check_weights,
     check_X,
-    constant_values,
     find_nonfinite,
-    parameter_values,
-    same_values,
+    is_plain,
     unchanged_on_error,
     validate_parameters,
 )
@@ -150,12 +149,17 @@ class _BaseFMRL(BaseEstimator):
 
     # ---- what differs between classification and regression
 
+    _plain_target: ClassVar[type]
     _exact_learner: ClassVar[type]
     _online_learner: ClassVar[type]
 
     @abstractmethod
     def _check_targets(self, X, y, classes):
         """Targets as the kernels read them; NaN where nothing can be learned."""
+
+    @abstractmethod
+    def _encode(self, y):
+        """Targets of an array of the dtype `_plain_target`."""
 
     @abstractmethod
     def _target_problem(self, value, row):
@@ -190,13 +194,18 @@ class _BaseFMRL(BaseEstimator):
     def _learned_from(self, X, y, tasks, sample_weight, classes, reset, n_passes):
         """The state after the tasks of one call."""
         before = vars(self).get("_state")
-        values = parameter_values(self, _OBJECTS)
-        unchanged = before is not None and same_values(values, before.values)
+        unchanged = before is not None and before.watch.is_same(self)
         if not unchanged:
             validate_parameters(self)
         batch, names, source = self._check(X, y, tasks, sample_weight, classes, reset)
         state = self._start(batch, reset, unchanged)
-        state.values = before.values if unchanged else constant_values(values)
+        state.watch = before.watch if unchanged else ParameterWatch(self, _OBJECTS)
+        state.is_plain = (
+            self.task_column is None
+            and self.meta_batch_size == 1
+            and not self.verbose
+            and state.algorithm.is_plain(state)
+        )
         kept = self.store_tasks and names is not None
         n_tasks = len(batch.starts) - 1
         parameters = np.empty((n_tasks, *state.phi.shape)) if kept else None
@@ -230,6 +239,35 @@ class _BaseFMRL(BaseEstimator):
                 names = [name for t, name in enumerate(names) if t not in failed]
             state.known = state.known.store(names, parameters)
         return state
+
+    def _learn_plain(self, X, y):
+        """Learn from one task without a label, if its arrays are as the kernels read.
+
+        The short way of a stream. Returns False, and has done nothing, if anything is
+        in its way, of which the ordinary way takes care.
+        """
+        attributes = vars(self)
+        before = attributes.get("_state")
+        if before is None or not before.is_plain or not before.watch.is_same(self):
+            return False
+        n_samples = len(y) if is_plain(y, self._plain_target, 1) else 0
+        if (
+            not n_samples
+            or not is_plain(X, np.float64, 2)
+            or X.shape != (n_samples, before.phi.shape[1] - 1)
+            or "feature_names_in_" in attributes
+        ):
+            return False
+        starts = np.array((0, n_samples), dtype=np.intp)
+        batch = Batch(X, self._encode(y), None, starts, None)
+        state = before.draft()
+        moving = state.phi, state.rule, state.clock, None, None
+        room = state.history.room(1)
+        if not state.algorithm.learn_tasks(batch, 0, 1, *moving, room, None, None):
+            return False
+        state.history = state.history.grown(1)
+        self._state = state
+        return True
 
     def _pools(self):
         """Whether the first initialization is computed from the rows of a call."""
@@ -543,7 +581,7 @@ class _BaseFMRL(BaseEstimator):
             problem = self._problem(state.algorithm, whole, 0, None, (y, None))
             raise ValueError(problem)
         algorithm, inner = state.algorithm, self.estimator
-        if not same_values(parameter_values(self, _OBJECTS), state.values):
+        if not state.watch.is_same(self):
             algorithm = self._make_algorithm(state.phi.shape, algorithm.phi_given)
         n_samples = len(targets) if weight is None else len(weight)
         inner = self._inner(state.phi.shape) if inner is None else inner

@@ -203,6 +203,7 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
     True
     """
 
+    _plain_target = np.int64
     _exact_learner = BiasedLogisticRegression
     _online_learner = OGDClassifier
 
@@ -293,6 +294,8 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
         if "_state" in vars(self):
             if not _are_same(classes, self.classes_):
                 _check_partial_fit_first_call(self, classes)
+            if tasks is None and sample_weight is None and self._learn_plain(X, y):
+                return self
             return self._ingest(X, y, tasks, sample_weight, self.classes_, reset=False)
         with unchanged_on_error(self):
             _check_partial_fit_first_call(self, classes)
@@ -402,6 +405,9 @@ class FMRLClassifier(ClassifierMixin, _BaseFMRL):
             self.classes_ = find_classes(y, missing)
         check_several_classes(self.classes_)
         return encode_labels(y, missing, self.classes_)
+
+    def _encode(self, y):
+        return encode_labels(y, None, self.classes_)
 
     def _target_problem(self, value, row):
         return (

@@ -166,6 +166,7 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
     True
     """
 
+    _plain_target = np.float64
     _exact_learner = BiasedRidge
     _online_learner = OGDRegressor
 
@@ -249,6 +250,8 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
             If the input is invalid or a task cannot be learned from, naming the task;
             nothing is changed then.
         """
+        if tasks is None and sample_weight is None and self._learn_plain(X, y):
+            return self
         reset = "_state" not in vars(self)
         return self._ingest(X, y, tasks, sample_weight, reset=reset)
 
@@ -344,6 +347,9 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
 
     def _check_targets(self, X, y, classes):
         return check_numeric_y(self, X, y)
+
+    def _encode(self, y):
+        return y
 
     def _target_problem(self, value, row):
         return f"y is {value} in row {row} of the task. Drop the row."

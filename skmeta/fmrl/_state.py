@@ -134,8 +134,11 @@ class MetaState:
     history : Rows of HISTORY
     known : KnownTasks
     n_skipped : int
-    values : tuple or None
-        The estimator's parameters in the last call; see `constant_values`.
+    watch : ParameterWatch or None
+        The estimator's parameters in the last call.
+    is_plain : bool
+        Whether with these parameters, nothing but the compiled loop is needed to learn
+        from one task without a label.
     """
 
     def __init__(self, algorithm, phi, rule, seed):
@@ -144,7 +147,7 @@ class MetaState:
         self.history = Rows(np.empty(0, HISTORY))
         self.known = KnownTasks(phi.shape)
         self.n_skipped = 0
-        self.values = None
+        self.watch, self.is_plain = None, False
 
     def draft(self):
         """A copy to learn on."""
