@@ -275,16 +275,25 @@ def encode_labels(y, classes):
     result = np.empty(n)
     cdef double* codes = writable(result)
     cdef Py_ssize_t low, high
+    # Classes are often consecutive; a search would then take longer than the learning.
+    # Unsigned differences do not overflow.
+    cdef size_t first = <size_t> known[0]
+    cdef bint consecutive = <size_t> known[n_classes - 1] - first == n_classes - 1
     with nogil:
         for i in range(n):
-            low, high = 0, n_classes
-            while low < high:
-                k = (low + high) // 2
-                if known[k] < labels[i]:
-                    low = k + 1
-                else:
-                    high = k
-            if low == n_classes or known[low] != labels[i]:
+            if consecutive:
+                low = min(<size_t> labels[i] - first, <size_t> n_classes)
+            else:
+                low, high = 0, n_classes
+                while low < high:
+                    k = (low + high) // 2
+                    if known[k] < labels[i]:
+                        low = k + 1
+                    else:
+                        high = k
+                if low < n_classes and known[low] != labels[i]:
+                    low = n_classes
+            if low == n_classes:
                 codes[i] = NAN
             else:
                 codes[i] = 2.0 * low - 1.0 if n_classes == 2 else low

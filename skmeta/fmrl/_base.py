@@ -342,7 +342,9 @@ class _BaseFMRL(BaseEstimator):
         is_array = not isinstance(self.init, str)
         phi_given = is_array or self._pools()
         if unchanged and self._state.phi.shape == shape:
-            algorithm = replace(self._state.algorithm, phi_given=phi_given)
+            algorithm = self._state.algorithm
+            if algorithm.phi_given != phi_given:
+                algorithm = replace(algorithm, phi_given=phi_given)
         else:
             algorithm = self._make_algorithm(shape, phi_given)
         rule = algorithm.step_size.start(shape)
