@@ -31,14 +31,14 @@ def global_random_seed(request):
 
 
 def load_kernel(name):
-    """The module of a kernel, 'compiled' or 'numpy'.
+    """The module of a kernel's loops, 'compiled' or 'numpy'.
 
     If it was not built, the test is skipped; where SKMETA_REQUIRE_COMPILED is set, it
     fails.
     """
-    modules = {"compiled": "_loops_fast", "numpy": "_loops_py"}
+    suffix = {"compiled": "fast", "numpy": "py"}[name]
     try:
-        return importlib.import_module(f"skmeta._kernels.{modules[name]}")
+        return importlib.import_module(f"skmeta._kernels._{loops}_{suffix}")
     except ModuleNotFoundError:
         if "SKMETA_REQUIRE_COMPILED" in os.environ:
             pytest.fail("SKMETA_REQUIRE_COMPILED is set, but the kernel is not built")
@@ -53,8 +53,10 @@ def compiled():
 
 @pytest.fixture(params=["compiled", "numpy"])
 def kernel(request, monkeypatch):
-    """Run the package on one of its two kernels; the kernel's module."""
-    module = load_kernel(request.param)
+    """Run the package on one of its two kernels; the module of the kernel's loops."""
+    loops, leaders = (load_kernel(request.param, one) for one in ("loops", "leaders"))
     for name in ("learn_tasks", "run_task", "score_rows"):
-        monkeypatch.setattr(_kernels, name, getattr(module, name))
-    return module
+        monkeypatch.setattr(_kernels, name, getattr(loops, name))
+    for name in ("logistic_leaders", "ridge_leaders", "roots"):
+        monkeypatch.setattr(_kernels, name, getattr(leaders, name))
+    return loops

@@ -1,14 +1,25 @@
-"""One name per kernel; the compiled module wins when it was built."""
+"""One name per kernel; the compiled modules win when they were built."""
 
+# Not built is a ModuleNotFoundError; a broken build raises ImportError and must show.
 try:
     from skmeta._kernels._loops_fast import learn_tasks, run_task, score_rows
 
     COMPILED = True
-except (
-    ModuleNotFoundError
-):  # not built; a broken build raises ImportError and must show
+except ModuleNotFoundError:
     from skmeta._kernels._loops_py import learn_tasks, run_task, score_rows
 
     COMPILED = False
+try:
+    from skmeta._kernels._leaders_fast import logistic_leaders, ridge_leaders, roots
+except ModuleNotFoundError:
+    from skmeta._kernels._leaders_py import logistic_leaders, ridge_leaders, roots
 
-__all__ = ["COMPILED", "learn_tasks", "run_task", "score_rows"]
+__all__ = [
+    "COMPILED",
+    "learn_tasks",
+    "logistic_leaders",
+    "ridge_leaders",
+    "roots",
+    "run_task",
+    "score_rows",
+]

@@ -1,0 +1,613 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False, nonecheck=False
+"""The regularised leaders of a task, without the GIL; specified in `_leaders_py`."""
+
+from libc.math cimport INFINITY, exp, fabs, fmax, isfinite, log1p, sqrt
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+import numpy as np
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) \
+        && defined(__GLIBC__)
+    #define WIDE __attribute__((target_clones("arch=haswell", "default")))
+    #else
+    #define WIDE
+    #endif
+
+    /* out[:width] += coefs[:n] @ rows, which are `stride` apart. */
+    WIDE static void add_rows(
+        double *restrict out, const double *restrict coefs,
+        const double *restrict rows, Py_ssize_t n, Py_ssize_t width, Py_ssize_t stride)
+    {
+        Py_ssize_t i = 0, j;
+        for (; i + 4 <= n; i += 4) {
+            const double *restrict a = rows + i * stride;
+            const double *restrict b = a + stride;
+            const double *restrict c = b + stride;
+            const double *restrict d = c + stride;
+            const double u = coefs[i], v = coefs[i + 1];
+            const double w = coefs[i + 2], x = coefs[i + 3];
+            for (j = 0; j < width; j++)
+                out[j] += (u * a[j] + v * b[j]) + (w * c[j] + x * d[j]);
+        }
+        for (; i < n; i++) {
+            const double *restrict a = rows + i * stride;
+            const double u = coefs[i];
+            for (j = 0; j < width; j++)
+                out[j] += u * a[j];
+        }
+    }
+
+    /* C += s t' - u v', n x n, its rows `stride` apart. */
+    WIDE static void add_outer(
+        double *restrict C, const double *restrict s, const double *restrict t,
+        const double *restrict u, const double *restrict v, Py_ssize_t n,
+        Py_ssize_t stride)
+    {
+        Py_ssize_t i, j;
+        for (i = 0; i < n; i++) {
+            double *restrict row = C + i * stride;
+            const double a = s[i], b = u[i];
+            for (j = 0; j < n; j++)
+                row[j] += a * t[j] - b * v[j];
+        }
+    }
+    """
+    void add_rows(
+        double* out, const double* coefs, const double* rows,
+        Py_ssize_t n, Py_ssize_t width, Py_ssize_t stride
+    ) noexcept nogil
+    void add_outer(
+        double* C, const double* s, const double* t,
+        const double* u, const double* v, Py_ssize_t n, Py_ssize_t stride
+    ) noexcept nogil
+
+cdef double ROUNDING = 1e-14  # of a pivot, where the diagonal is one
+cdef int MAX_STEPS = 200
+cdef double CONVERGED = 1e-25  # squared length of a step, relative
+cdef double SMALL = 1e-12  # likewise: values no longer tell such steps apart
+cdef double LARGE = 1e-6  # likewise: too much to gain, where no step gains
+cdef double SLOW = 0.05  # factor of squared lengths that calls for the true Hessian
+
+
+cdef double dot(const double* a, const double* b, Py_ssize_t n) noexcept nogil:
+    cdef double p = 0.0, q = 0.0, r = 0.0, s = 0.0
+    cdef Py_ssize_t i = 0
+    while i + 4 <= n:
+        p += a[i] * b[i]
+        q += a[i + 1] * b[i + 1]
+        r += a[i + 2] * b[i + 2]
+        s += a[i + 3] * b[i + 3]
+        i += 4
+    while i < n:
+        p += a[i] * b[i]
+        i += 1
+    return (p + q) + (r + s)
+
+
+cdef void cholesky(
+    double* U, Py_ssize_t n, Py_ssize_t stride, double least
+) noexcept nogil:
+    """U in place of U'U, upper triangles; the diagonal is one, or zero.
+
+    A pivot of the size of rounding errors becomes `least`; of zero, so does its row.
+    """
+    cdef Py_ssize_t i, j, k
+    cdef double pivot, factor
+    cdef double* row
+    cdef double* other
+    for k in range(n):
+        row = U + k * stride
+        pivot = row[k] if row[k] > ROUNDING else least
+        factor = 1.0 / sqrt(pivot) if pivot > 0.0 else 0.0
+        for j in range(k, n):
+            row[j] *= factor
+        row[k] = sqrt(pivot)
+        for i in range(k + 1, n):
+            if row[i] != 0.0:  # most are, for nearly diagonal matrices
+                other = U + i * stride
+                factor = -row[i]
+                add_rows(other + i, &factor, row + i, 1, n - i, 0)
+
+
+def roots(matrices):
+    """R with R R' = S for every S; see `_leaders_py`."""
+    cdef const double[:, :, ::1] S = np.ascontiguousarray(matrices, dtype=np.float64)
+    cdef Py_ssize_t k, i, j, p = S.shape[1]
+    found = np.empty((S.shape[0], p, p))
+    cdef double[:, :, ::1] R = found
+    cdef double[:, ::1] U = np.empty((p, p))
+    cdef double[::1] scale = np.empty(p)
+    with nogil:
+        for k in range(S.shape[0]):
+            for i in range(p):
+                scale[i] = sqrt(S[k, i, i])
+            for i in range(p):
+                for j in range(i, p):
+                    U[i, j] = 0.0
+                    if S[k, i, j] != 0.0:
+                        U[i, j] = S[k, i, j] / scale[i] / scale[j]
+            cholesky(&U[0, 0], p, p, 0.0)
+            for i in range(p):
+                for j in range(p):
+                    R[k, i, j] = U[j, i] * scale[i] if j <= i else 0.0
+    return found
+
+
+def ridge_leaders(
+    const double[:, ::1] design,
+    const double[::1] target,
+    const double[::1] weight,
+    double[::1] theta,
+    double[:, ::1] root,
+    double[::1] scores,
+    double[::1] average=None,
+):
+    """Potter's form of recursive least squares; see `_leaders_py`."""
+    cdef Py_ssize_t i, q, m = design.shape[0], p = theta.shape[0]
+    cdef double score, stretch, pull, shrink, moved
+    cdef const double* x
+    cdef double* row
+    cdef double* f = <double*> malloc(p * sizeof(double))
+    cdef bint finite = True
+    if f == NULL:
+        raise MemoryError
+    with nogil:
+        if average is not None:
+            average[:] = 0.0
+        for i in range(m):
+            x = &design[i, 0]
+            score = dot(x, &theta[0], p)
+            scores[i] = score
+            if average is not None:
+                for q in range(p):
+                    average[q] += theta[q] / m
+            memset(f, 0, p * sizeof(double))
+            add_rows(f, x, &root[0, 0], p, p, p)
+            stretch = 1.0 + weight[i] * dot(f, f, p)
+            if not (isfinite(score) and isfinite(stretch)):
+                finite = False
+                break
+            pull = weight[i] * (target[i] - score) / stretch
+            shrink = weight[i] / (stretch + sqrt(stretch))
+            for q in range(p):
+                row = &root[q, 0]
+                moved = dot(row, f, p)
+                if moved != 0.0:
+                    theta[q] += pull * moved
+                    moved *= -shrink
+                    add_rows(row, &moved, f, 1, p, 0)
+        for q in range(p):
+            finite = finite and isfinite(theta[q])
+    free(f)
+    return finite
+
+
+# ---- log loss
+
+cdef enum Outcome:
+    ON_THE_WAY
+    FOUND
+    LOST
+
+cdef struct Problem:
+    # min sum_j weight_j log(1 + exp(-s_j)) + ||z||**2 / 2, s = base + A z, over the
+    # first n of r coordinates and the first m of `size` samples.
+    Py_ssize_t n
+    Py_ssize_t r
+    Py_ssize_t m
+    Py_ssize_t size
+    const double* weight
+    double* base
+    double* A
+    double* At
+    # At z: the margins, weighted slopes and weighted curvatures of the samples.
+    double* z
+    double* before
+    double* s
+    double* slope
+    double* curvature
+    double* gradient
+    # C is about the inverse of the second derivative, step is C @ gradient.
+    double* C
+    double* step
+    double gain
+    # What an iteration works with.
+    double* trial
+    double* trial_gradient
+    double* trial_step
+    double* change
+    double* left
+    double* right
+    double* coefs
+    double* scale
+    double* H
+    double* N
+
+
+cdef void evaluate(Problem* f, const double* z, double* gradient) noexcept nogil:
+    """Margins, slopes, curvatures and the gradient at z."""
+    cdef Py_ssize_t j
+    cdef double e, share
+    memcpy(f.s, f.base, f.m * sizeof(double))
+    add_rows(f.s, z, f.At, f.n, f.m, f.size)
+    for j in range(f.m):
+        e = exp(-fabs(f.s[j]))
+        share = 1.0 / (1.0 + e)
+        f.slope[j] = -f.weight[j] * (e * share if f.s[j] > 0.0 else share)
+        f.curvature[j] = f.weight[j] * e * share * share
+    memcpy(gradient, z, f.n * sizeof(double))
+    add_rows(gradient, f.slope, f.A, f.m, f.n, f.r)
+
+
+cdef double value(Problem* f, const double* z) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef double total = 0.5 * dot(z, z, f.n)
+    memcpy(f.s, f.base, f.m * sizeof(double))
+    add_rows(f.s, z, f.At, f.n, f.m, f.size)
+    for j in range(f.m):
+        total += f.weight[j] * (fmax(-f.s[j], 0.0) + log1p(exp(-fabs(f.s[j]))))
+    return total
+
+
+cdef void direct(Problem* f) noexcept nogil:
+    """The step along C and its squared length."""
+    memset(f.step, 0, f.n * sizeof(double))
+    add_rows(f.step, f.gradient, f.C, f.n, f.n, f.r)
+    f.gain = dot(f.step, f.gradient, f.n)
+
+
+cdef void invert_hessian(Problem* f) noexcept nogil:
+    """C, exactly, of the curvatures last evaluated."""
+    cdef Py_ssize_t i, j, k, n = f.n, r = f.r
+    cdef double* H = f.H
+    cdef double* N = f.N
+    for i in range(n):
+        for j in range(f.m):
+            f.coefs[j] = f.curvature[j] * f.A[j * r + i]
+        memset(H + i * r, 0, n * sizeof(double))
+        H[i * r + i] = 1.0
+        add_rows(H + i * r + i, f.coefs, f.A + i, f.m, n - i, r)
+        f.scale[i] = 1.0 / sqrt(H[i * r + i])
+    for i in range(n):
+        for j in range(i, n):
+            H[i * r + j] *= f.scale[i] * f.scale[j]
+    # Where rounding hides how small a pivot is, a step still descends.
+    cholesky(H, n, r, ROUNDING)
+    for i in range(n):  # N: inverse of the transpose, lower triangular
+        for k in range(i):
+            f.coefs[k] = -H[k * r + i] / H[i * r + i]
+        memset(N + i * r, 0, n * sizeof(double))
+        N[i * r + i] = 1.0 / H[i * r + i]
+        add_rows(N + i * r, f.coefs, N, i, n, r)
+    for i in range(n):
+        for k in range(i, n):
+            f.coefs[k - i] = N[k * r + i]
+        memset(f.C + i * r, 0, n * sizeof(double))
+        add_rows(f.C + i * r, f.coefs, N + i * r, n - i, n, r)
+        for j in range(n):
+            f.C[i * r + j] *= f.scale[i] * f.scale[j]
+
+
+cdef Outcome newton_step(Problem* f, double* last_gain) noexcept nogil:
+    """One step along the true inverse Hessian, as in `skmeta._solvers.newton`."""
+    cdef Py_ssize_t q
+    cdef double current = 0.0, share = 1.0
+    cdef double size = 1.0 + dot(f.z, f.z, f.n)
+    cdef bint is_small
+    evaluate(f, f.z, f.gradient)
+    invert_hessian(f)
+    direct(f)
+    is_small = f.gain <= SMALL * size
+    if f.gain > CONVERGED * size:
+        if is_small and not f.gain < last_gain[0]:
+            return FOUND
+        last_gain[0] = f.gain
+    if not is_small:
+        current = value(f, f.z)
+    while True:
+        for q in range(f.n):
+            f.trial[q] = f.z[q] - share * f.step[q]
+        if is_small or value(f, f.trial) <= current - 1e-4 * share * f.gain:
+            break
+        share *= 0.5
+        if share < 1e-12:
+            return FOUND if f.gain <= LARGE * size else LOST
+    memcpy(f.z, f.trial, f.n * sizeof(double))
+    if f.gain <= CONVERGED * size:
+        return FOUND
+    evaluate(f, f.z, f.gradient)
+    direct(f)
+    return ON_THE_WAY
+
+
+cdef void learn_curvature(Problem* f) noexcept nogil:
+    """The BFGS update of C, by the step just taken; and the next step."""
+    cdef Py_ssize_t q
+    cdef double along, across, square, to_step, to_change
+    for q in range(f.n):
+        f.trial_gradient[q] -= f.gradient[q]  # the change
+        f.change[q] = f.trial_step[q] - f.step[q]  # C times it
+    along = -dot(f.step, f.trial_gradient, f.n)
+    square = dot(f.change, f.trial_gradient, f.n)
+    for q in range(f.n):
+        f.gradient[q] += f.trial_gradient[q]
+    if not along > 0.0:
+        memcpy(f.step, f.trial_step, f.n * sizeof(double))
+        f.gain = dot(f.step, f.gradient, f.n)
+        return
+    # C += s t' - u v' with s = v = step; t and u hold all the rest.
+    square = (1.0 + square / along) / along
+    for q in range(f.n):
+        f.left[q] = square * f.step[q] + f.change[q] / along
+        f.right[q] = -f.change[q] / along
+    add_outer(f.C, f.step, f.left, f.right, f.step, f.n, f.r)
+    to_step = dot(f.step, f.gradient, f.n)
+    to_change = dot(f.left, f.gradient, f.n)
+    for q in range(f.n):
+        across = f.trial_step[q] + f.step[q] * to_change - f.right[q] * to_step
+        f.step[q] = across
+    f.gain = dot(f.step, f.gradient, f.n)
+
+
+cdef double proximal_slope(double s, double q, double weight) noexcept nogil:
+    """Minus the slope at the end of a proximal step of the log loss from s."""
+    cdef double low = s, high = s + q * weight, at = s, nxt, e, share
+    cdef int n
+    for n in range(60):
+        e = exp(-fabs(at))
+        share = 1.0 / (1.0 + e)
+        e *= share
+        nxt = e if at > 0.0 else share  # 1 / (1 + exp(at))
+        if at - s > q * weight * nxt:
+            high = at
+        else:
+            low = at
+        nxt = at - (at - s - q * weight * nxt) / (1.0 + q * weight * e * share)
+        if not low <= nxt <= high:
+            nxt = 0.5 * (low + high)
+        if fabs(nxt - at) <= 1e-9 * (1.0 + fabs(at)):
+            break
+        at = nxt
+    return weight / (1.0 + exp(at)) if at < 700.0 else 0.0
+
+
+cdef void add_sample(Problem* f, Py_ssize_t i) noexcept nogil:
+    """Move z by sample i alone, as if the others were quadratic; and learn C."""
+    cdef double* a = f.A + i * f.r
+    cdef double* Ca = f.trial_step
+    cdef double q, slope, curvature
+    cdef Py_ssize_t j
+    memset(Ca, 0, f.n * sizeof(double))
+    add_rows(Ca, a, f.C, f.n, f.n, f.r)
+    q = dot(a, Ca, f.n)
+    if not (q > 0.0 and f.weight[i] > 0.0):
+        return
+    slope = proximal_slope(f.base[i] + dot(a, f.z, f.n), q, f.weight[i])
+    curvature = slope * (1.0 - slope / f.weight[i])
+    curvature /= 1.0 + curvature * q
+    for j in range(f.n):
+        f.z[j] += slope * Ca[j]
+        f.left[j] = curvature * Ca[j]
+        f.change[j] = 0.0
+    add_outer(f.C, f.change, f.change, f.left, Ca, f.n, f.r)
+
+
+cdef Outcome find_leader(Problem* f, Py_ssize_t i) noexcept nogil:
+    """From the leader before sample i to the one after it.
+
+    Quasi-Newton steps from the inverse Hessian of before, as long as they shrink fast.
+    """
+    cdef Py_ssize_t q
+    cdef int n
+    cdef double size, gain, last_gain = INFINITY
+    cdef Outcome outcome
+    memcpy(f.before, f.z, f.n * sizeof(double))
+    add_sample(f, i)
+    evaluate(f, f.z, f.gradient)
+    direct(f)
+    for n in range(MAX_STEPS):
+        if not isfinite(f.gain):
+            return LOST
+        size = 1.0 + dot(f.z, f.z, f.n)
+        for q in range(f.n):
+            f.trial[q] = f.z[q] - f.step[q]
+        if 0.0 <= f.gain <= CONVERGED * size:
+            memcpy(f.z, f.trial, f.n * sizeof(double))
+            return FOUND
+        evaluate(f, f.trial, f.trial_gradient)
+        memset(f.trial_step, 0, f.n * sizeof(double))
+        add_rows(f.trial_step, f.trial_gradient, f.C, f.n, f.n, f.r)
+        gain = dot(f.trial_step, f.trial_gradient, f.n)
+        if 0.0 <= gain <= SLOW * f.gain:
+            memcpy(f.z, f.trial, f.n * sizeof(double))
+            if gain * gain <= CONVERGED * size * f.gain:
+                # The step of this gain, too, would shrink by their ratio.
+                for q in range(f.n):
+                    f.z[q] -= f.trial_step[q]
+                return FOUND
+            learn_curvature(f)
+        else:
+            if last_gain == INFINITY and value(f, f.before) < value(f, f.z):
+                memcpy(f.z, f.before, f.n * sizeof(double))
+            outcome = newton_step(f, &last_gain)
+            if outcome != ON_THE_WAY:
+                return outcome
+    return LOST
+
+
+cdef void separate(
+    double* A, double* Q, Py_ssize_t m, Py_ssize_t p, double* L
+) noexcept nogil:
+    """A = L Q, the rows of Q orthonormal or zero; Gram-Schmidt, twice."""
+    cdef Py_ssize_t i, j, q
+    cdef int again
+    cdef double part, norm, rest
+    cdef double* row
+    memcpy(Q, A, m * p * sizeof(double))
+    memset(L, 0, m * m * sizeof(double))
+    for i in range(m):
+        row = Q + i * p
+        norm = sqrt(dot(row, row, p))
+        for again in range(2):
+            for j in range(i):
+                part = dot(row, Q + j * p, p)
+                if part != 0.0:
+                    L[i * m + j] += part
+                    part = -part
+                    add_rows(row, &part, Q + j * p, 1, p, 0)
+        rest = sqrt(dot(row, row, p))
+        if not rest > ROUNDING * norm:
+            rest = 0.0
+        L[i * m + i] = rest
+        for q in range(p):
+            row[q] = row[q] / rest if rest > 0.0 else 0.0
+
+
+cdef double* take(double** free_part, Py_ssize_t n) noexcept nogil:
+    """Room for n numbers."""
+    cdef double* start = free_part[0]
+    free_part[0] += n
+    return start
+
+
+cdef void whiten(
+    Problem* f,
+    const double[:, ::1] design,
+    const double[:, ::1] targets,
+    const double[:, ::1] theta,
+    const double[:, :, ::1] roots,
+    Py_ssize_t k,
+    double* white,
+    double* basis,
+) noexcept nogil:
+    """The problem of row k of the weights, in coordinates z."""
+    cdef Py_ssize_t i, j, m = f.size, p = design.shape[1]
+    cdef double sign
+    memset(white, 0, m * p * sizeof(double))
+    for i in range(m):
+        sign = targets[i, k]
+        f.base[i] = sign * dot(&design[i, 0], &theta[k, 0], p)
+        for j in range(p):
+            f.coefs[j] = sign * design[i, j]
+        add_rows(white + i * p, f.coefs, &roots[k, 0, 0], p, p, p)
+    if m <= p:
+        separate(white, basis, m, p, f.A)
+    for i in range(m):
+        for j in range(f.r):
+            f.At[j * m + i] = f.A[i * f.r + j]
+    memset(f.C, 0, f.r * f.r * sizeof(double))
+    for j in range(f.r):
+        f.C[j * f.r + j] = 1.0
+        f.z[j] = 0.0
+
+
+cdef bint follow(
+    Problem* f,
+    const double[:, ::1] targets,
+    Py_ssize_t k,
+    double[:, ::1] scores,
+    double* total,
+) noexcept nogil:
+    """The leaders before all samples: their scores, and their sum; False if not finite.
+
+    Where there are as many coordinates as samples, one is new with every sample.
+    """
+    cdef Py_ssize_t i, j
+    cdef double margin
+    memset(total, 0, f.r * sizeof(double))
+    for i in range(f.size):
+        f.m = i + 1
+        f.n = i + 1 if f.r == f.size else f.r
+        for j in range(f.n):
+            total[j] += f.z[j]
+        margin = f.base[i] + dot(f.A + i * f.r, f.z, f.n)
+        if not isfinite(margin):
+            return False
+        scores[i, k] = targets[i, k] * margin
+        if find_leader(f, i) != FOUND:
+            return False
+    return True
+
+
+cdef void back(
+    const double* z,
+    const double* root,
+    const double* basis,
+    double* inside,
+    double* theta,
+    Py_ssize_t m,
+    Py_ssize_t p,
+) noexcept nogil:
+    """theta += what z stands for."""
+    cdef Py_ssize_t q
+    if m <= p:
+        memset(inside, 0, p * sizeof(double))
+        add_rows(inside, z, basis, m, p, p)
+        z = inside
+    for q in range(p):
+        theta[q] += dot(root + q * p, z, p)
+
+
+def logistic_leaders(
+    const double[:, ::1] design,
+    const double[:, ::1] targets,
+    const double[::1] weight,
+    double[:, ::1] theta,
+    const double[:, :, ::1] roots,
+    double[:, ::1] scores,
+    double[:, ::1] average=None,
+):
+    """The leaders of the log loss; see `_leaders_py`.
+
+    In coordinates in which the pull is the identity: theta = start + root @ z, or
+    start + root @ basis' @ z where there are no more samples than parameters.
+    """
+    cdef Py_ssize_t m = design.shape[0], p = design.shape[1], r = min(m, p)
+    cdef Py_ssize_t n_vectors = 5 * max(m, p) + 11 * r + p
+    cdef Py_ssize_t k, j
+    cdef bint finite = True
+    cdef Problem f
+    cdef double* memory = <double*> malloc(
+        (2 * m * p + 2 * m * r + 3 * r * r + n_vectors + r) * sizeof(double)
+    )
+    if memory == NULL:
+        raise MemoryError
+    cdef double* free_part = memory
+    cdef double* white = take(&free_part, m * p)
+    cdef double* basis = take(&free_part, m * p)
+    cdef double* inside = take(&free_part, p)
+    cdef double* total = take(&free_part, r)
+    f.r, f.size, f.weight = r, m, &weight[0]
+    f.A = white if r < m else take(&free_part, m * r)
+    f.At = take(&free_part, m * r)
+    f.C, f.H = take(&free_part, r * r), take(&free_part, r * r)
+    f.N = take(&free_part, r * r)
+    f.base, f.s = take(&free_part, m), take(&free_part, m)
+    f.slope, f.curvature = take(&free_part, m), take(&free_part, m)
+    f.coefs = take(&free_part, max(m, p))
+    f.z, f.before = take(&free_part, r), take(&free_part, r)
+    f.gradient, f.step = take(&free_part, r), take(&free_part, r)
+    f.trial, f.trial_gradient = take(&free_part, r), take(&free_part, r)
+    f.trial_step, f.change = take(&free_part, r), take(&free_part, r)
+    f.left, f.right = take(&free_part, r), take(&free_part, r)
+    f.scale = take(&free_part, r)
+    with nogil:
+        for k in range(theta.shape[0]):
+            whiten(&f, design, targets, theta, roots, k, white, basis)
+            finite = follow(&f, targets, k, scores, total)
+            if not finite:
+                break
+            if average is not None:
+                for j in range(r):
+                    total[j] /= m
+                memcpy(&average[k, 0], &theta[k, 0], p * sizeof(double))
+                back(total, &roots[k, 0, 0], basis, inside, &average[k, 0], m, p)
+            back(f.z, &roots[k, 0, 0], basis, inside, &theta[k, 0], m, p)
+            for j in range(p):
+                finite = finite and isfinite(theta[k, j])
+    free(memory)
+    return finite
