@@ -1,4 +1,4 @@
-"""A Gaussian prior of the tasks' parameters, and the noise, learned by online EM.
+"""A Gaussian prior of the tasks' parameters, and the noise, learned task by task.
 
 Everything is computed in units of the rows seen so far: features and target centred and
 divided by their spread (without an intercept: divided by their root mean square). A
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg.lapack import dgesv, dposv
 
 from skmeta._losses import SquaredError
 from skmeta._matrices import diagonals
@@ -36,28 +37,39 @@ class Prior:
         Features of the first row; the last entry is zero.
     mean, squares : ndarray of shape (p,)
         Mean and sum of squared deviations of the features and, last, of the target.
-    noise : ndarray of shape (n_outputs,)
-        Variance of the noise, in units.
-    n_rows, length : ndarray of shape (1,)
-        Sum of the weights of all rows, and its running mean per task.
+    moves, determined : ndarray of shape (n_outputs, p)
+        Running means over tasks: squared differences of a task's parameters from their
+        mean, and the share of each that the task's rows determine.
+    residuals, free : ndarray of shape (n_outputs,)
+        The same for the noise: sums of squared residuals, in units, and degrees of
+        freedom.
+    n_rows : ndarray of shape (1,)
+        Sum of the weights of all rows.
     """
 
     def __init__(self, state):
         p = state.shape[-1]
         self.information, self.covariance = state[:, :p], state[:, p : 2 * p]
         self.origin, self.mean, self.squares = state[0, 2 * p : 2 * p + 3]
-        self.noise = state[:, 2 * p + 3, 0]
-        self.n_rows, self.length = state[0, 2 * p + 4 :, :1]
+        self.moves, self.determined = state[:, 2 * p + 3], state[:, 2 * p + 4]
+        self.residuals, self.free = state[:, 2 * p + 5, 0], state[:, 2 * p + 5, 1]
+        self.n_rows = state[0, 2 * p + 6, :1]
 
     @staticmethod
     def start(shape):
         """The state before the first task."""
         n_outputs, p = shape
-        state = np.zeros((n_outputs, 2 * p + 6, p))
+        state = np.zeros((n_outputs, 2 * p + 7, p))
         prior = Prior(state)
         prior.covariance[:] = np.diag(_shares(p))
-        prior.noise[:] = 1.0
+        prior.moves[:], prior.determined[:] = _shares(p), 1.0
+        prior.residuals[:], prior.free[:] = 1.0, 1.0
         return state
+
+    @property
+    def noise(self):
+        """Variance of the noise of every output, in units."""
+        return np.maximum(self.residuals / self.free, FLOOR)
 
     # ---- units
 
@@ -132,16 +144,24 @@ class Prior:
         from_origin = np.diag(spread)
         from_origin[-1, :-1] = (self.mean - self.origin)[:-1]
         shares = _shares(len(spread))
+        variances = diagonals(self.covariance)
+        before = variances.copy()
         for task, posterior, rate in zip(tasks, found, rates, strict=True):
             self.information += from_origin.T @ posterior.information @ from_origin
-            self._learn_covariance(posterior, rate, FLOOR * shares, full)
+            if full:
+                self._learn_full(posterior, rate)
+            else:
+                self._learn_diagonal(posterior, before, rate * (spread > 0))
+            np.maximum(variances, FLOOR * shares, out=variances)
             if not task.loss.is_margin:
-                self._learn_noise(posterior.noise, task.weight.sum(), rate)
+                self.residuals += rate * (posterior.residuals - self.residuals)
+                self.free += rate * (posterior.free - self.free)
         to_units = self.to_raw(spread, self.origin)
         information = to_units.T @ self.information @ to_units
         diagonals(information)[:] += RIDGE / shares
         gradient = sum(posterior.gradient for posterior in found)
-        steps = np.linalg.solve(information, gradient[..., np.newaxis])[..., 0]
+        pairs = zip(information, gradient, strict=True)
+        steps = np.array([dposv(H, score)[1] for H, score in pairs])
         to_raw *= target_unit
         moved = np.array([posterior.moved for posterior in found])
         return center - phi + steps @ to_raw.T, center + moved @ to_raw.T
@@ -152,10 +172,10 @@ class Prior:
         table[:, -1] = 0.0 if task.loss.is_margin else task.targets[:, 0]
         n_new, has_intercept = task.weight.sum(), task.design[0, -1] != 0
         if not self.n_rows:
-            self.length[:] = n_new
             if not task.loss.is_margin:
                 self.covariance *= START
-                self.noise *= START
+                self.moves *= START
+                self.residuals[:], self.free[:] = START * n_new, n_new
             if has_intercept:
                 self.origin[:-1] = table[0, :-1]
         self.n_rows += n_new
@@ -185,27 +205,29 @@ class Prior:
 
     def _posterior(self, task, center, guess):
         """The posterior of a task; for the log loss, Laplace's approximation."""
+        noise = self.noise
         rows = [
-            _posterior_row(task, k, center[k], S, self.noise[k], guess[k])
+            _posterior_row(task, k, center[k], S, noise[k], guess[k])
             for k, S in enumerate(self.covariance)
         ]
         return Posterior(*map(np.array, zip(*rows, strict=True)))
 
-    def _learn_covariance(self, posterior, rate, floor, full):
+    def _learn_diagonal(self, posterior, before, rate):
+        """The fixed point of EM, by an update that does not slow down near to zero.
+
+        `before` are the prior variances of the task.
+        """
+        determined = 1.0 - diagonals(posterior.covariance) / before
+        self.moves += rate * (posterior.moved**2 - self.moves)
+        self.determined += rate * (np.maximum(determined, 0.0) - self.determined)
+        variances, seen = diagonals(self.covariance), self.determined > 0.0
+        np.divide(self.moves, self.determined, out=variances, where=seen)
+
+    def _learn_full(self, posterior, rate):
+        """A step of EM."""
         moved = posterior.moved
         found = posterior.covariance + moved[:, :, np.newaxis] * moved[:, np.newaxis]
-        variances = diagonals(self.covariance)
-        if full:
-            self.covariance += rate * (found - self.covariance)
-        else:
-            variances += rate * (diagonals(found) - variances)
-        np.maximum(variances, floor, out=variances)
-
-    def _learn_noise(self, found, n_rows, rate):
-        """The ratio of running means of squares and rows, as tasks differ in length."""
-        self.length += rate * (n_rows - self.length)
-        self.noise += rate * n_rows / self.length * (found - self.noise)
-        np.maximum(self.noise, FLOOR, out=self.noise)
+        self.covariance += rate * (found - self.covariance)
 
 
 class Posterior(NamedTuple):
@@ -220,15 +242,16 @@ class Posterior(NamedTuple):
         Of the log evidence in the prior mean.
     information : ndarray of shape (n_outputs, p, p)
         Minus its second derivative.
-    noise : ndarray of shape (n_outputs,)
-        Expected squared residual of a row.
+    residuals, free : ndarray of shape (n_outputs,)
+        Sum of squared residuals, and rows minus parameters, as far as determined.
     """
 
     moved: np.ndarray
     covariance: np.ndarray
     gradient: np.ndarray
     information: np.ndarray
-    noise: np.ndarray
+    residuals: np.ndarray
+    free: np.ndarray
 
 
 def _posterior_row(task, k, center, S, noise, guess):
@@ -250,15 +273,15 @@ def _posterior_row(task, k, center, S, noise, guess):
         A = (b.T * (weight * loss.curvature(s))) @ b
         C = _posterior_covariance(S, A)
         slope = weight * loss.slope(s)
-    squares = (task.weight @ s**2 + noise * (A * C).sum()) / task.weight.sum()
-    return moved, C, -(slope @ b), A - A @ C @ A, squares
+    residuals, free = task.weight @ s**2, task.weight.sum() - (A * C).sum()
+    return moved, C, -(slope @ b), A - A @ C @ A, residuals, free
 
 
 def _posterior_covariance(S, A):
     """inv(inv(S) + A), for an S that may be near to singular."""
     system = S @ A
     diagonals(system)[:] += 1.0
-    C = np.linalg.solve(system, S)
+    C = dgesv(system, S)[2]
     return 0.5 * (C + C.T)
 
 

@@ -42,18 +42,13 @@ class TaskLoss(NamedTuple):
     def of(cls, loss, X, y, weight, n_outputs, bias):
         """From rows as the kernels read them."""
         X = X.toarray() if sp.issparse(X) else X
-        design = np.column_stack([X, np.full(len(y), bias)]).astype(float)
+        design = np.empty((len(y), X.shape[1] + 1))
+        design[:, :-1], design[:, -1] = X, bias
         targets = y[:, np.newaxis]
         if n_outputs > 1:
             targets = np.where(targets == np.arange(n_outputs), 1.0, -1.0)
         weight = np.ones(len(y)) if weight is None else weight
         return cls(loss, design, targets, weight)
-
-    def head(self, n_samples):
-        """The task of the first samples."""
-        rows = slice(n_samples)
-        parts = self.design[rows], self.targets[rows], self.weight[rows]
-        return TaskLoss(self.loss, *parts)
 
     def joined(self, other):
         """The task of the samples of both."""

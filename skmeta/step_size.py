@@ -236,13 +236,17 @@ class EmpiricalBayes(_StepSize):
     m rows, P = (X S X' + v I)^-1 and
 
     - theta = phi + S X' P (y - X phi), C = S - S X' P X S,
-    - S += g ((theta - phi)(theta - phi)' + C - S), its diagonal alone if that is asked,
-    - v += g (m / M) (||y - X theta||^2 / m + trace(X C X') / m - v),
+    - S_jj = mean of (theta_j - phi_j)^2 / mean of (1 - C_jj / S_jj),
+    - v = mean of ||y - X theta||^2 / mean of (m - trace(X C X') / v),
     - H += X' P X, phi += H^-1 X' P (y - X phi),
 
-    where g = (t + 1)**-decay, and M += g (m - M) is the mean length of a task: online
-    expectation maximisation [1]_. The step size is eta = S / v, a matrix; `step_size_`
-    is its diagonal.
+    where the means run over the tasks so far: each is moved by the share
+    g = (t + 1)**-decay of the way to what task t shows, with the S, v and phi of its
+    turn. 1 - C_jj / S_jj is the part of a parameter that the rows of a task determine.
+    These are MacKay's updates of the evidence [1]_; expectation maximisation has the
+    same fixed point, but is slow where variances are small. A full S takes steps of
+    online expectation maximisation [2]_, S += g ((theta - phi)(theta - phi)' + C - S).
+    The step size is eta = S / v, a matrix; `step_size_` is its diagonal.
 
     The last line is what ``meta_update='ftl'`` means with this rule: phi is the
     generalised least squares estimate from all tasks so far, which follows the leader
@@ -254,8 +258,8 @@ class EmpiricalBayes(_StepSize):
     divided by their spread, so that results do not depend on the units of the data. A
     feature that has not varied yet has no slope. The first task is run with the step
     size of the inner learner; its parameter is solved for afterwards. S starts with one
-    half of the variance of the target, half of it the intercept's, v with the other.
-    Both have a floor of 1e-4, H a ridge of 1e-2.
+    half of the variance of the target, half of it the intercept's, v with the other. In
+    these units both have a floor of 1e-4, and H starts with what one row tells.
 
     For the log loss, v = 1, C is the inverse of the second derivative at theta
     (Laplace's approximation), X' P X and X' P (y - X phi) follow from it. There is one
@@ -266,7 +270,8 @@ class EmpiricalBayes(_StepSize):
 
     References
     ----------
-    .. [1] Cappe, Moulines, "On-line expectation-maximization algorithm for latent data
+    .. [1] MacKay, "Bayesian interpolation", Neural Computation, 1992.
+    .. [2] Cappe, Moulines, "On-line expectation-maximization algorithm for latent data
        models", Journal of the Royal Statistical Society B, 2009.
 
     Examples

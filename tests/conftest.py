@@ -30,15 +30,15 @@ def global_random_seed(request):
     return request.param
 
 
-def load_kernel(name):
-    """The module of a kernel's loops, 'compiled' or 'numpy'.
+def load_kernel(name, part="loops"):
+    """A module of a kernel, 'compiled' or 'numpy': of its 'loops' or its 'leaders'.
 
     If it was not built, the test is skipped; where SKMETA_REQUIRE_COMPILED is set, it
     fails.
     """
     suffix = {"compiled": "fast", "numpy": "py"}[name]
     try:
-        return importlib.import_module(f"skmeta._kernels._{loops}_{suffix}")
+        return importlib.import_module(f"skmeta._kernels._{part}_{suffix}")
     except ModuleNotFoundError:
         if "SKMETA_REQUIRE_COMPILED" in os.environ:
             pytest.fail("SKMETA_REQUIRE_COMPILED is set, but the kernel is not built")
