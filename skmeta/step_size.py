@@ -38,8 +38,10 @@ class _StepSize(BaseEstimator):
     observe_tasks(state, tasks, phi, parameters, n_tasks)
         In place of `observe`, of a rule that learns from the rows of finished tasks: a
         list of `TaskLoss` that have one initialization `phi`, with their parameters.
-        Returns the way to the leader among the initializations, and what the
-        parameters are by the rule.
+        Returns the way to the leader among the initializations, and the posterior
+        means of the parameters. Goes with
+    noise(state)
+        Variance of the noise, or None.
     """
 
     code: ClassVar[int | None] = None
@@ -266,7 +268,8 @@ class EmpiricalBayes(_StepSize):
     prior per row of weights.
 
     The state holds two matrices as large as the number of parameters squared, per row
-    of weights; beyond 2**25 entries each it is refused.
+    of weights; beyond 2**25 entries each it is refused. A task costs time in the cube
+    of that number.
 
     References
     ----------
@@ -283,7 +286,7 @@ class EmpiricalBayes(_StepSize):
     >>> X, y, tasks = make_task_regression(n_tasks=200, random_state=0)
     >>> model = FMRLRegressor(BiasedRidge(), step_size=EmpiricalBayes())
     >>> model.fit(X, y, tasks=tasks).step_size_.shape
-    (1, 5)
+    (1, 6)
     >>> mean, std = model.predict(X[:3], return_std=True)
     >>> std.shape
     (3,)

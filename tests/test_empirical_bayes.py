@@ -1,5 +1,6 @@
 """EmpiricalBayes against the recursion of its notes, written with explicit inverses."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -68,7 +69,7 @@ class Reference:
             if len(self.seen) == 1:
                 self.residuals, self.free = 0.5 * w.sum(), w.sum()
         self._standardise()
-        if self.t == 0 and self.fixed_noise is None:
+        if self.t == 0 and self.fixed_noise is None and not self.phi.any():
             self.phi = self.phi + np.r_[np.zeros(len(self.phi) - 1), self.shift]
         S, v = self.S.copy(), self.v
         found = [self._posterior(*task, S, v) for task in self.seen[-len(tasks) :]]
@@ -187,6 +188,17 @@ def test_regression_is_the_recursion(covariance, fit_intercept, weighted, size):
     assert_allclose(model.step_size_, [np.diag(expected.step_size())], rtol=1e-8)
     noise = model._state.algorithm.noise(model._state)
     assert noise == pytest.approx(expected.v * expected.unit**2, rel=1e-8)
+
+
+@on_both
+def test_an_initialization_that_is_given_is_where_the_mean_starts(covariance):
+    X, y, tasks = make("regressor", n_tasks=3)
+    expected = Reference(3, full=covariance == "full")
+    expected.phi = np.array([1.0, -2.0, 3.0, 4.0])
+    model = meta("regressor", covariance, init=expected.phi).fit(X, y, tasks=tasks)
+    for batch in batches(X, y, tasks, np.ones(len(y)), 1):
+        expected.update(*batch)
+    assert_allclose(prior_of(model)[0][0], expected.phi, rtol=1e-8)
 
 
 @on_both
@@ -352,6 +364,15 @@ def test_fit_is_partial_fit_task_by_task(kind, n_classes, covariance, meta_updat
 
 
 @on_both_kinds
+def test_a_second_pass_goes_on_from_the_first(kind):
+    X, y, tasks = make(kind)
+    passes = meta(kind, n_passes=2).fit(X, y, tasks=tasks)
+    calls = meta(kind, warm_start=True).fit(X, y, tasks=tasks).fit(X, y, tasks=tasks)
+    assert_array_equal(passes._state.rule, calls._state.rule)
+    assert_array_equal(passes.task_coef_, calls.task_coef_)
+
+
+@on_both_kinds
 def test_threads_do_not_matter(kind):
     X, y, tasks = make(kind)
     one = meta(kind, meta_batch_size=5).fit(X, y, tasks=tasks)
@@ -453,11 +474,16 @@ def test_odd_data_give_finite_numbers(case, covariance, fit_intercept):
 
 
 @on_both_kinds
-def test_what_has_been_learned_is_one_array_that_can_be_pickled(kind):
+@pytest.mark.parametrize(
+    "copied",
+    [lambda model: pickle.loads(pickle.dumps(model)), copy.copy, copy.deepcopy],
+    ids=["pickle", "copy", "deepcopy"],
+)
+def test_what_has_been_learned_is_one_array_that_can_be_copied(kind, copied):
     X, y, tasks = make(kind)
     model = meta(kind).fit(X, y, tasks=tasks)
     assert model._state.rule.dtype == np.float64
-    twin = pickle.loads(pickle.dumps(model))
+    twin = copied(model)
     for one in (model, twin):
         one.partial_fit(X[:5], y[:5], tasks="more")
     assert_array_equal(twin._state.rule, model._state.rule)
@@ -473,6 +499,15 @@ def test_grid_search():
     scores = search.cv_results_["mean_test_score"]
     assert len(set(scores)) == 4
     assert scores.min() > 0.5
+
+
+def test_optima_do_not_depend_on_the_prior():
+    X, y, tasks = make("regressor", n_samples=9)
+    model = meta("regressor", task_parameter="optimum").fit(X, y, tasks=tasks)
+    for t, theta in enumerate(np.c_[model.task_coef_, model.task_intercept_]):
+        design = np.c_[X[tasks == t], np.ones(9)]
+        expected = np.linalg.lstsq(design, y[tasks == t], rcond=None)[0]
+        assert_allclose(theta, expected, rtol=1e-6)
 
 
 @on_both_kinds

@@ -17,7 +17,7 @@ from skmeta import _kernels
 from skmeta._kernels import _loops_py
 from skmeta._solvers import optimum
 from skmeta.fmrl._state import HISTORY
-from skmeta.fmrl._task_parameter import task_loss
+from skmeta.fmrl._task_parameter import Last, Regularized, task_loss
 from skmeta.meta_update import FollowTheLeader
 
 
@@ -57,9 +57,9 @@ class Algorithm:
     def learn_prior(self, batch, numbers, phi, rule, clock, parameters):
         """Move `rule` and `phi` after the tasks of these numbers, which had one prior.
 
-        Returns False, and changes nothing, if that ends in non-finite numbers. What
-        stands in `parameters` for the first tasks of all, which no prior was known for,
-        is replaced by what they are under the prior found.
+        Returns False, and changes nothing, if that ends in non-finite numbers. The
+        first tasks of all had no prior: what they ended at, in `parameters`, is
+        replaced by their posterior means under the prior that they began.
         """
         tasks = [task_loss(batch, t, self.learner, len(phi)) for t in numbers]
         learned = rule.copy()
@@ -67,7 +67,8 @@ class Algorithm:
             way, found = self.step_size.observe_tasks(
                 learned, tasks, phi, parameters, clock[0]
             )
-        if len(numbers) < clock[0]:
+        ends_at_mean = isinstance(self.task_parameter, (Last, Regularized))
+        if len(numbers) < clock[0] or not ends_at_mean:
             found = parameters
         if not isinstance(self.meta_update, FollowTheLeader):
             weights = np.sqrt([len(task.weight) for task in tasks])
@@ -86,12 +87,7 @@ class Algorithm:
 
     def noise(self, state):
         """Variance of the noise, if it has been learned, or None."""
-        return self.step_size.noise(state.rule) if self.learns_noise else None
-
-    @property
-    def learns_noise(self):
-        """Whether the step size comes with the variance of the noise."""
-        return hasattr(self.step_size, "noise")
+        return self.step_size.noise(state.rule) if self.learns_prior else None
 
     @cached_property
     def _has_codes(self):
