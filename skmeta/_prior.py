@@ -12,9 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg.lapack import dgesv, dposv
 
-from skmeta._losses import SquaredError
+from skmeta import _kernels
 from skmeta._matrices import diagonals
-from skmeta._solvers import TaskLoss, newton
+from skmeta._solvers import TaskLoss
 
 START = 0.5  # prior variance and noise before any task, for a target of variance one
 FLOOR = 1e-4  # of both
@@ -204,13 +204,10 @@ class Prior:
         return inside / target_unit
 
     def _posterior(self, task, center, guess):
-        """The posterior of a task; for the log loss, Laplace's approximation."""
-        noise = self.noise
-        rows = [
-            _posterior_row(task, k, center[k], S, noise[k], guess[k])
-            for k, S in enumerate(self.covariance)
-        ]
-        return Posterior(*map(np.array, zip(*rows, strict=True)))
+        prior = self.covariance.copy()
+        if task.loss.is_margin:
+            return _laplace(task, center, prior, guess)
+        return _exact(task, center, prior, self.noise[0])
 
     def _learn_diagonal(self, posterior, before, rate):
         """The fixed point of EM, by an update that does not slow down near to zero.
@@ -242,39 +239,41 @@ class Posterior(NamedTuple):
         Of the log evidence in the prior mean.
     information : ndarray of shape (n_outputs, p, p)
         Minus its second derivative.
-    residuals, free : ndarray of shape (n_outputs,)
-        Sum of squared residuals, and rows minus parameters, as far as determined.
+    residuals, free : ndarray of shape (n_outputs,) or None
+        Sum of squared residuals, and rows minus parameters, as far as determined; not
+        for the log loss.
     """
 
     moved: np.ndarray
     covariance: np.ndarray
     gradient: np.ndarray
     information: np.ndarray
-    residuals: np.ndarray
-    free: np.ndarray
+    residuals: np.ndarray | None = None
+    free: np.ndarray | None = None
 
 
-def _posterior_row(task, k, center, S, noise, guess):
-    loss, weight = task.loss, task.weight / noise
-    b, t = task.row(k)
-    t = t - b @ center
-    if isinstance(loss, SquaredError):
-        A = (b.T * weight) @ b
-        C = _posterior_covariance(S, A)
-        moved = C @ (b.T @ (weight * t))
-        s = b @ moved - t
-        slope = weight * s
-    else:
-        root = np.linalg.cholesky(S)
-        zero, one = np.zeros_like(center), np.ones_like(center)
-        guess = np.linalg.solve(root, guess - center)
-        moved = root @ newton(loss, b @ root, t, weight, zero, one, guess)
-        s = b @ moved - t
-        A = (b.T * (weight * loss.curvature(s))) @ b
-        C = _posterior_covariance(S, A)
-        slope = weight * loss.slope(s)
+def _exact(task, center, prior, noise):
+    """For the squared error."""
+    b, weight = task.design, task.weight / noise
+    t = task.targets[:, 0] - b @ center[0]
+    A = (b.T * weight) @ b
+    C = _posterior_covariance(prior[0], A)
+    moved = C @ (b.T @ (weight * t))
+    s = t - b @ moved
     residuals, free = task.weight @ s**2, task.weight.sum() - (A * C).sum()
-    return moved, C, -(slope @ b), A - A @ C @ A, residuals, free
+    found = moved, C, (weight * s) @ b, A - A @ C @ A, residuals, free
+    return Posterior(*(np.asarray(one)[np.newaxis] for one in found))
+
+
+def _laplace(task, center, prior, guess):
+    """Laplace's approximation for the log loss; NaN where rounding errors hide it."""
+    mode, gradient = center.copy(), np.empty_like(center)
+    covariance, information = np.empty_like(prior), np.empty_like(prior)
+    found = _kernels.logistic_posteriors(
+        *task[1:], mode, prior, guess, covariance, gradient, information
+    )
+    moved = mode - center if found else np.full_like(center, np.nan)
+    return Posterior(moved, covariance, gradient, information)
 
 
 def _posterior_covariance(S, A):

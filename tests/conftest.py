@@ -57,6 +57,6 @@ def kernel(request, monkeypatch):
     loops, leaders = (load_kernel(request.param, one) for one in ("loops", "leaders"))
     for name in ("learn_tasks", "run_task", "score_rows"):
         monkeypatch.setattr(_kernels, name, getattr(loops, name))
-    for name in ("logistic_leaders", "ridge_leaders", "roots"):
+    for name in ("logistic_leaders", "logistic_posteriors", "ridge_leaders", "roots"):
         monkeypatch.setattr(_kernels, name, getattr(leaders, name))
     return loops

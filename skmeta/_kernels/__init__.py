@@ -10,14 +10,25 @@ except ModuleNotFoundError:
 
     COMPILED = False
 try:
-    from skmeta._kernels._leaders_fast import logistic_leaders, ridge_leaders, roots
+    from skmeta._kernels._leaders_fast import (
+        logistic_leaders,
+        logistic_posteriors,
+        ridge_leaders,
+        roots,
+    )
 except ModuleNotFoundError:
-    from skmeta._kernels._leaders_py import logistic_leaders, ridge_leaders, roots
+    from skmeta._kernels._leaders_py import (
+        logistic_leaders,
+        logistic_posteriors,
+        ridge_leaders,
+        roots,
+    )
 
 __all__ = [
     "COMPILED",
     "learn_tasks",
     "logistic_leaders",
+    "logistic_posteriors",
     "ridge_leaders",
     "roots",
     "run_task",

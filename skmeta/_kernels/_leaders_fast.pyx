@@ -113,27 +113,32 @@ cdef void cholesky(
                 add_rows(other + i, &factor, row + i, 1, n - i, 0)
 
 
+cdef void find_root(
+    const double* S, double* R, double* U, Py_ssize_t p
+) noexcept nogil:
+    """Lower triangular R with R R' = S; U is room for as much."""
+    cdef Py_ssize_t i, j
+    for i in range(p):
+        for j in range(i, p):
+            U[i * p + j] = 0.0
+            if S[i * p + j] != 0.0:
+                U[i * p + j] = S[i * p + j] / sqrt(S[i * p + i]) / sqrt(S[j * p + j])
+    cholesky(U, p, p, 0.0)
+    for i in range(p):
+        for j in range(p):
+            R[i * p + j] = U[j * p + i] * sqrt(S[i * p + i]) if j <= i else 0.0
+
+
 def roots(matrices):
-    """R with R R' = S for every S; see `_leaders_py`."""
+    """R with R R' = S for every S, lower triangular; see `_leaders_py`."""
     cdef const double[:, :, ::1] S = np.ascontiguousarray(matrices, dtype=np.float64)
-    cdef Py_ssize_t k, i, j, p = S.shape[1]
+    cdef Py_ssize_t k, p = S.shape[1]
     found = np.empty((S.shape[0], p, p))
     cdef double[:, :, ::1] R = found
     cdef double[:, ::1] U = np.empty((p, p))
-    cdef double[::1] scale = np.empty(p)
     with nogil:
         for k in range(S.shape[0]):
-            for i in range(p):
-                scale[i] = sqrt(S[k, i, i])
-            for i in range(p):
-                for j in range(i, p):
-                    U[i, j] = 0.0
-                    if S[k, i, j] != 0.0:
-                        U[i, j] = S[k, i, j] / scale[i] / scale[j]
-            cholesky(&U[0, 0], p, p, 0.0)
-            for i in range(p):
-                for j in range(p):
-                    R[k, i, j] = U[j, i] * scale[i] if j <= i else 0.0
+            find_root(&S[k, 0, 0], &R[k, 0, 0], &U[0, 0], p)
     return found
 
 
@@ -226,6 +231,11 @@ cdef struct Problem:
     double* scale
     double* H
     double* N
+    # white = A basis, with orthonormal rows in `basis` if r = size, else the identity.
+    double* white
+    double* basis
+    double* inside
+    double* total
 
 
 cdef void evaluate(Problem* f, const double* z, double* gradient) noexcept nogil:
@@ -479,23 +489,21 @@ cdef void whiten(
     const double[:, ::1] design,
     const double[:, ::1] targets,
     const double[:, ::1] theta,
-    const double[:, :, ::1] roots,
+    const double* root,
     Py_ssize_t k,
-    double* white,
-    double* basis,
 ) noexcept nogil:
     """The problem of row k of the weights, in coordinates z."""
     cdef Py_ssize_t i, j, m = f.size, p = design.shape[1]
     cdef double sign
-    memset(white, 0, m * p * sizeof(double))
+    memset(f.white, 0, m * p * sizeof(double))
     for i in range(m):
         sign = targets[i, k]
         f.base[i] = sign * dot(&design[i, 0], &theta[k, 0], p)
         for j in range(p):
             f.coefs[j] = sign * design[i, j]
-        add_rows(white + i * p, f.coefs, &roots[k, 0, 0], p, p, p)
+        add_rows(f.white + i * p, f.coefs, root, p, p, p)
     if m <= p:
-        separate(white, basis, m, p, f.A)
+        separate(f.white, f.basis, m, p, f.A)
     for i in range(m):
         for j in range(f.r):
             f.At[j * m + i] = f.A[i * f.r + j]
@@ -510,7 +518,6 @@ cdef bint follow(
     const double[:, ::1] targets,
     Py_ssize_t k,
     double[:, ::1] scores,
-    double* total,
 ) noexcept nogil:
     """The leaders before all samples: their scores, and their sum; False if not finite.
 
@@ -518,12 +525,12 @@ cdef bint follow(
     """
     cdef Py_ssize_t i, j
     cdef double margin
-    memset(total, 0, f.r * sizeof(double))
+    memset(f.total, 0, f.r * sizeof(double))
     for i in range(f.size):
         f.m = i + 1
         f.n = i + 1 if f.r == f.size else f.r
         for j in range(f.n):
-            total[j] += f.z[j]
+            f.total[j] += f.z[j]
         margin = f.base[i] + dot(f.A + i * f.r, f.z, f.n)
         if not isfinite(margin):
             return False
@@ -534,22 +541,44 @@ cdef bint follow(
 
 
 cdef void back(
-    const double* z,
-    const double* root,
-    const double* basis,
-    double* inside,
-    double* theta,
-    Py_ssize_t m,
-    Py_ssize_t p,
+    Problem* f, const double* z, const double* root, double* theta, Py_ssize_t p
 ) noexcept nogil:
     """theta += what z stands for."""
     cdef Py_ssize_t q
-    if m <= p:
-        memset(inside, 0, p * sizeof(double))
-        add_rows(inside, z, basis, m, p, p)
-        z = inside
+    if f.size <= p:
+        memset(f.inside, 0, p * sizeof(double))
+        add_rows(f.inside, z, f.basis, f.size, p, p)
+        z = f.inside
     for q in range(p):
         theta[q] += dot(root + q * p, z, p)
+
+
+cdef double* prepare(
+    Problem* f, const double[::1] weight, Py_ssize_t m, Py_ssize_t p
+) except NULL:
+    """Room for a problem of m samples; to be freed."""
+    cdef Py_ssize_t r = min(m, p)
+    cdef Py_ssize_t n_vectors = 5 * max(m, p) + 12 * r + p
+    cdef double* memory = <double*> malloc(
+        (2 * m * p + 2 * m * r + 3 * r * r + n_vectors) * sizeof(double)
+    )
+    if memory == NULL:
+        raise MemoryError
+    cdef double* left = memory
+    f.r, f.size, f.weight = r, m, &weight[0]
+    f.white, f.basis = take(&left, m * p), take(&left, m * p)
+    f.A = f.white if r < m else take(&left, m * r)
+    f.At = take(&left, m * r)
+    f.C, f.H, f.N = take(&left, r * r), take(&left, r * r), take(&left, r * r)
+    f.base, f.s = take(&left, m), take(&left, m)
+    f.slope, f.curvature = take(&left, m), take(&left, m)
+    f.coefs, f.inside = take(&left, max(m, p)), take(&left, p)
+    f.z, f.before, f.total = take(&left, r), take(&left, r), take(&left, r)
+    f.gradient, f.step, f.scale = take(&left, r), take(&left, r), take(&left, r)
+    f.trial, f.trial_gradient = take(&left, r), take(&left, r)
+    f.trial_step, f.change = take(&left, r), take(&left, r)
+    f.left, f.right = take(&left, r), take(&left, r)
+    return memory
 
 
 def logistic_leaders(
@@ -566,48 +595,119 @@ def logistic_leaders(
     In coordinates in which the pull is the identity: theta = start + root @ z, or
     start + root @ basis' @ z where there are no more samples than parameters.
     """
-    cdef Py_ssize_t m = design.shape[0], p = design.shape[1], r = min(m, p)
-    cdef Py_ssize_t n_vectors = 5 * max(m, p) + 11 * r + p
-    cdef Py_ssize_t k, j
+    cdef Py_ssize_t m = design.shape[0], p = design.shape[1], k, j
     cdef bint finite = True
     cdef Problem f
-    cdef double* memory = <double*> malloc(
-        (2 * m * p + 2 * m * r + 3 * r * r + n_vectors + r) * sizeof(double)
-    )
-    if memory == NULL:
-        raise MemoryError
-    cdef double* free_part = memory
-    cdef double* white = take(&free_part, m * p)
-    cdef double* basis = take(&free_part, m * p)
-    cdef double* inside = take(&free_part, p)
-    cdef double* total = take(&free_part, r)
-    f.r, f.size, f.weight = r, m, &weight[0]
-    f.A = white if r < m else take(&free_part, m * r)
-    f.At = take(&free_part, m * r)
-    f.C, f.H = take(&free_part, r * r), take(&free_part, r * r)
-    f.N = take(&free_part, r * r)
-    f.base, f.s = take(&free_part, m), take(&free_part, m)
-    f.slope, f.curvature = take(&free_part, m), take(&free_part, m)
-    f.coefs = take(&free_part, max(m, p))
-    f.z, f.before = take(&free_part, r), take(&free_part, r)
-    f.gradient, f.step = take(&free_part, r), take(&free_part, r)
-    f.trial, f.trial_gradient = take(&free_part, r), take(&free_part, r)
-    f.trial_step, f.change = take(&free_part, r), take(&free_part, r)
-    f.left, f.right = take(&free_part, r), take(&free_part, r)
-    f.scale = take(&free_part, r)
+    cdef double* memory = prepare(&f, weight, m, p)
     with nogil:
         for k in range(theta.shape[0]):
-            whiten(&f, design, targets, theta, roots, k, white, basis)
-            finite = follow(&f, targets, k, scores, total)
+            whiten(&f, design, targets, theta, &roots[k, 0, 0], k)
+            finite = follow(&f, targets, k, scores)
             if not finite:
                 break
             if average is not None:
-                for j in range(r):
-                    total[j] /= m
+                for j in range(f.r):
+                    f.total[j] /= m
                 memcpy(&average[k, 0], &theta[k, 0], p * sizeof(double))
-                back(total, &roots[k, 0, 0], basis, inside, &average[k, 0], m, p)
-            back(f.z, &roots[k, 0, 0], basis, inside, &theta[k, 0], m, p)
+                back(&f, f.total, &roots[k, 0, 0], &average[k, 0], p)
+            back(&f, f.z, &roots[k, 0, 0], &theta[k, 0], p)
             for j in range(p):
                 finite = finite and isfinite(theta[k, j])
     free(memory)
+    return finite
+
+
+cdef void congruence(
+    double* out, const double* M, const double* E, double* EM, double* column,
+    Py_ssize_t r, Py_ssize_t p, double sign
+) noexcept nogil:
+    """out += sign * M' E M for M of shape (r, p)."""
+    cdef Py_ssize_t i, q
+    memset(EM, 0, r * p * sizeof(double))
+    for i in range(r):
+        add_rows(EM + i * p, E + i * r, M, r, p, p)
+    for q in range(p):
+        for i in range(r):
+            column[i] = sign * M[i * p + q]
+        add_rows(out + q * p, column, EM, r, p, p)
+
+
+def logistic_posteriors(
+    const double[:, ::1] design,
+    const double[:, ::1] targets,
+    const double[::1] weight,
+    double[:, ::1] theta,
+    const double[:, :, ::1] prior,
+    const double[:, ::1] guess,
+    double[:, :, ::1] covariance,
+    double[:, ::1] gradient,
+    double[:, :, ::1] information,
+):
+    """Laplace's approximation; see `_leaders_py`.
+
+    In the coordinates z of `logistic_leaders` and with their posterior covariance C,
+    all follow from I - C, which holds what the samples tell.
+    """
+    cdef Py_ssize_t m = design.shape[0], p = design.shape[1], r = min(m, p), k, i, q
+    cdef bint finite = True
+    cdef Outcome outcome
+    cdef double last_gain
+    cdef double* row
+    cdef Problem f
+    cdef double* memory = prepare(&f, weight, m, p)
+    cdef double* room = <double*> malloc((2 * p * p + 3 * r * p) * sizeof(double))
+    if room == NULL:
+        free(memory)
+        raise MemoryError
+    cdef double* left = room
+    cdef double* root = take(&left, p * p)
+    cdef double* U = take(&left, p * p)
+    cdef double* forth = take(&left, r * p)  # z = forth (theta - centre)
+    cdef double* onward = take(&left, r * p)  # theta = centre + onward' z
+    cdef double* product = take(&left, r * p)
+    with nogil:
+        for k in range(theta.shape[0]):
+            find_root(&prior[k, 0, 0], root, U, p)
+            whiten(&f, design, targets, theta, root, k)
+            f.n, f.m = r, m
+            for i in range(r):
+                row = forth + i * p
+                if m <= p:
+                    memcpy(row, f.basis + i * p, p * sizeof(double))
+                else:
+                    memset(row, 0, p * sizeof(double))
+                    row[i] = 1.0
+                for q in range(p):
+                    onward[i * p + q] = dot(root + q * p, row, p) if m <= p \
+                        else root[q * p + i]
+                for q in range(p - 1, -1, -1):
+                    row[q] /= root[q * p + q]
+                    if row[q] != 0.0:
+                        last_gain = -row[q]
+                        add_rows(row, &last_gain, root + q * p, 1, q, 0)
+                for q in range(p):
+                    f.z[i] += row[q] * (guess[k, q] - theta[k, q])
+            last_gain = INFINITY
+            outcome = ON_THE_WAY
+            for i in range(MAX_STEPS):
+                outcome = newton_step(&f, &last_gain)
+                if outcome != ON_THE_WAY:
+                    break
+            finite = outcome == FOUND
+            if not finite:
+                break
+            for i in range(r):
+                for q in range(r):
+                    f.C[i * r + q] = (1.0 if i == q else 0.0) - f.C[i * r + q]
+            add_rows(&theta[k, 0], f.z, onward, r, p, p)
+            memset(&gradient[k, 0], 0, p * sizeof(double))
+            add_rows(&gradient[k, 0], f.z, forth, r, p, p)
+            memset(&information[k, 0, 0], 0, p * p * sizeof(double))
+            congruence(
+                &information[k, 0, 0], forth, f.C, product, f.coefs, r, p, 1.0
+            )
+            memcpy(&covariance[k, 0, 0], &prior[k, 0, 0], p * p * sizeof(double))
+            congruence(&covariance[k, 0, 0], onward, f.C, product, f.coefs, r, p, -1.0)
+    free(memory)
+    free(room)
     return finite

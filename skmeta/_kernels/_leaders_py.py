@@ -21,7 +21,7 @@ from skmeta._losses import LogLoss
 from skmeta._matrices import roots
 from skmeta._solvers import newton
 
-__all__ = ["logistic_leaders", "ridge_leaders", "roots"]
+__all__ = ["logistic_leaders", "logistic_posteriors", "ridge_leaders", "roots"]
 
 
 def ridge_leaders(design, target, weight, theta, root, scores, average=None):
@@ -74,3 +74,32 @@ def logistic_leaders(design, targets, weight, theta, roots, scores, average=None
         if average is not None:
             average[k] = start + root @ total / len(design)
     return bool(np.isfinite(theta).all())
+
+
+def logistic_posteriors(
+    design, targets, weight, theta, prior, guess, covariance, gradient, information
+):
+    """Laplace's approximation of the posterior for the log loss.
+
+    `theta` is the mean of a Gaussian prior of covariance `prior`, which has no row of
+    zeros, and becomes the mode of the posterior, found from `guess`. `covariance` takes
+    the posterior's, `gradient` that of the log evidence in the prior's mean and
+    `information` minus its second derivative. All have one entry for every row of the
+    weights.
+    """
+    loss, ones = LogLoss(), np.ones(design.shape[1])
+    for k, root in enumerate(np.linalg.cholesky(prior)):
+        b = targets[:, k, np.newaxis] * design
+        z = np.linalg.solve(root, guess[k] - theta[k])
+        try:
+            problem = loss, b @ root, -(b @ theta[k]), weight
+            theta[k] += root @ newton(*problem, 0.0, ones, z)
+        except LinAlgError:
+            return False
+        s = b @ theta[k]
+        A = (b.T * (weight * loss.curvature(s))) @ b
+        C = np.linalg.solve(np.eye(len(A)) + prior[k] @ A, prior[k])
+        covariance[k] = 0.5 * (C + C.T)
+        gradient[k] = -((weight * loss.slope(s)) @ b)
+        information[k] = A - A @ C @ A
+    return True
