@@ -67,6 +67,7 @@ cdef extern from *:
 
 cdef double ROUNDING = 1e-14  # of a pivot, where the diagonal is one
 cdef int MAX_STEPS = 200
+cdef int PATIENCE = 30  # steps until there are but Newton's
 cdef double CONVERGED = 1e-25  # squared length of a step, relative
 cdef double SMALL = 1e-12  # likewise: values no longer tell such steps apart
 cdef double LARGE = 1e-6  # likewise: too much to gain, where no step gains
@@ -409,7 +410,8 @@ cdef void add_sample(Problem* f, Py_ssize_t i) noexcept nogil:
 cdef Outcome find_leader(Problem* f, Py_ssize_t i) noexcept nogil:
     """From the leader before sample i to the one after it.
 
-    Quasi-Newton steps from the inverse Hessian of before, as long as they shrink fast.
+    Quasi-Newton steps from the inverse Hessian of before, as long as they shrink fast;
+    Newton's steps, whose values fall, where they do not.
     """
     cdef Py_ssize_t q
     cdef int n
@@ -428,10 +430,12 @@ cdef Outcome find_leader(Problem* f, Py_ssize_t i) noexcept nogil:
         if 0.0 <= f.gain <= CONVERGED * size:
             memcpy(f.z, f.trial, f.n * sizeof(double))
             return FOUND
-        evaluate(f, f.trial, f.trial_gradient)
-        memset(f.trial_step, 0, f.n * sizeof(double))
-        add_rows(f.trial_step, f.trial_gradient, f.C, f.n, f.n, f.r)
-        gain = dot(f.trial_step, f.trial_gradient, f.n)
+        gain = INFINITY
+        if last_gain == INFINITY or (n < PATIENCE and f.gain <= SLOW * last_gain):
+            evaluate(f, f.trial, f.trial_gradient)
+            memset(f.trial_step, 0, f.n * sizeof(double))
+            add_rows(f.trial_step, f.trial_gradient, f.C, f.n, f.n, f.r)
+            gain = dot(f.trial_step, f.trial_gradient, f.n)
         if 0.0 <= gain <= SLOW * f.gain:
             memcpy(f.z, f.trial, f.n * sizeof(double))
             if gain * gain <= CONVERGED * size * f.gain:

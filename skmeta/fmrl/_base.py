@@ -519,8 +519,9 @@ class _BaseFMRL(BaseEstimator):
             algorithm = self._make_algorithm(state.phi.shape, algorithm.phi_given)
         n_samples = len(targets) if weight is None else len(weight)
         inner = self._default_estimator() if inner is None else inner
-        if algorithm.learns_noise and hasattr(inner, "noise"):
-            inner = clone(inner).set_params(noise=algorithm.noise(state))
+        noise = algorithm.noise(state)
+        if noise is not None and hasattr(inner, "noise"):
+            inner = clone(inner).set_params(noise=noise)
         eta0 = algorithm.learner.step(n_samples)
         return algorithm.learner.adapt(
             inner,
