@@ -81,20 +81,20 @@ class Prior:
         return spread, target_unit
 
     def to_raw(self, spread, origin=0.0):
-        """Matrix from parameters in units to raw ones, but for the target's unit.
+        """Scales and shifts from parameters in units to raw ones, but for the target's.
 
-        Raw features are counted from `origin`.
+        See `_shifted`. Raw features are counted from `origin`.
         """
-        inverse = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-        matrix = np.diag(inverse)
-        matrix[-1, :-1] = ((origin - self.mean) * inverse)[:-1]
-        return matrix
+        scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+        shift = (origin - self.mean) * scale
+        shift[-1] = 0.0
+        return scale, shift
 
     def raw_covariance(self):
         """Covariance of the tasks' parameters over the noise, in raw coordinates."""
-        matrix = self.to_raw(self.units()[0])
+        change = self.to_raw(self.units()[0])
         relative = self.covariance / self.noise[:, np.newaxis, np.newaxis]
-        return matrix @ relative @ matrix.T
+        return _shifted(_shifted(relative, *change).swapaxes(1, 2), *change)
 
     def raw_noise(self):
         """Variance of the noise, in raw units."""
@@ -135,19 +135,19 @@ class Prior:
         start = self._parameter_in_units(center, spread, target_unit)
         found = [
             self._posterior(
-                self._in_units(task, to_raw.diagonal(), target_unit),
+                self._in_units(task, to_raw[0], target_unit),
                 start,
                 self._parameter_in_units(guess, spread, target_unit),
             )
             for task, guess in zip(tasks, guesses, strict=True)
         ]
-        from_origin = np.diag(spread)
-        from_origin[-1, :-1] = (self.mean - self.origin)[:-1]
+        from_origin = self.mean - self.origin
+        from_origin[-1] = 0.0
         shares = _shares(len(spread))
         variances = diagonals(self.covariance)
         before = variances.copy()
         for task, posterior, rate in zip(tasks, found, rates, strict=True):
-            self.information += from_origin.T @ posterior.information @ from_origin
+            self.information += _substituted(posterior.information, spread, from_origin)
             if full:
                 self._learn_full(posterior, rate)
             else:
@@ -157,14 +157,14 @@ class Prior:
                 self.residuals += rate * (posterior.residuals - self.residuals)
                 self.free += rate * (posterior.free - self.free)
         to_units = self.to_raw(spread, self.origin)
-        information = to_units.T @ self.information @ to_units
+        information = _substituted(self.information, *to_units)
         diagonals(information)[:] += RIDGE / shares
         gradient = sum(posterior.gradient for posterior in found)
         pairs = zip(information, gradient, strict=True)
         steps = np.array([dposv(H, score)[1] for H, score in pairs])
-        to_raw *= target_unit
         moved = np.array([posterior.moved for posterior in found])
-        return center - phi + steps @ to_raw.T, center + moved @ to_raw.T
+        way = center - phi + target_unit * _shifted(steps, *to_raw)
+        return way, center + target_unit * _shifted(moved, *to_raw)
 
     def _see_rows(self, task):
         """Add the rows of a task to means and spreads."""
@@ -250,6 +250,24 @@ class Posterior(NamedTuple):
     information: np.ndarray
     residuals: np.ndarray | None = None
     free: np.ndarray | None = None
+
+
+def _shifted(theta, scale, shift):
+    """F theta for vectors theta: F is diag(scale), with `shift` added to its last row.
+
+    So parameters change when features are moved and scaled.
+    """
+    changed = theta * scale
+    changed[..., -1] += theta @ shift
+    return changed
+
+
+def _substituted(matrices, scale, shift):
+    """F' M F, for the F of `_shifted` and every matrix M."""
+    for _ in range(2):
+        last = matrices[..., -1:] * shift
+        matrices = (matrices * scale + last).swapaxes(1, 2)
+    return matrices
 
 
 def _exact(task, center, prior, noise):

@@ -407,18 +407,16 @@ cdef void add_sample(Problem* f, Py_ssize_t i) noexcept nogil:
     add_outer(f.C, f.change, f.change, f.left, Ca, f.n, f.r)
 
 
-cdef Outcome find_leader(Problem* f, Py_ssize_t i) noexcept nogil:
-    """From the leader before sample i to the one after it.
+cdef Outcome minimize(Problem* f) noexcept nogil:
+    """Move z to the minimum, or back to `before` on the way if that is better.
 
-    Quasi-Newton steps from the inverse Hessian of before, as long as they shrink fast;
+    Quasi-Newton steps, with C to begin with, as long as they shrink fast;
     Newton's steps, whose values fall, where they do not.
     """
     cdef Py_ssize_t q
     cdef int n
     cdef double size, gain, last_gain = INFINITY
     cdef Outcome outcome
-    memcpy(f.before, f.z, f.n * sizeof(double))
-    add_sample(f, i)
     evaluate(f, f.z, f.gradient)
     direct(f)
     for n in range(MAX_STEPS):
@@ -539,7 +537,9 @@ cdef bint follow(
         if not isfinite(margin):
             return False
         scores[i, k] = targets[i, k] * margin
-        if find_leader(f, i) != FOUND:
+        memcpy(f.before, f.z, f.n * sizeof(double))
+        add_sample(f, i)
+        if minimize(f) != FOUND:
             return False
     return True
 
@@ -654,8 +654,7 @@ def logistic_posteriors(
     """
     cdef Py_ssize_t m = design.shape[0], p = design.shape[1], r = min(m, p), k, i, q
     cdef bint finite = True
-    cdef Outcome outcome
-    cdef double last_gain
+    cdef double factor
     cdef double* row
     cdef Problem f
     cdef double* memory = prepare(&f, weight, m, p)
@@ -687,19 +686,18 @@ def logistic_posteriors(
                 for q in range(p - 1, -1, -1):
                     row[q] /= root[q * p + q]
                     if row[q] != 0.0:
-                        last_gain = -row[q]
-                        add_rows(row, &last_gain, root + q * p, 1, q, 0)
+                        factor = -row[q]
+                        add_rows(row, &factor, root + q * p, 1, q, 0)
                 for q in range(p):
                     f.z[i] += row[q] * (guess[k, q] - theta[k, q])
-            last_gain = INFINITY
-            outcome = ON_THE_WAY
-            for i in range(MAX_STEPS):
-                outcome = newton_step(&f, &last_gain)
-                if outcome != ON_THE_WAY:
-                    break
-            finite = outcome == FOUND
+            memset(f.before, 0, r * sizeof(double))
+            evaluate(&f, f.z, f.gradient)
+            invert_hessian(&f)
+            finite = minimize(&f) == FOUND
             if not finite:
                 break
+            evaluate(&f, f.z, f.gradient)
+            invert_hessian(&f)
             for i in range(r):
                 for q in range(r):
                     f.C[i * r + q] = (1.0 if i == q else 0.0) - f.C[i * r + q]
