@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 import scipy.io
-from hierarchical_logistic import HierarchicalLogistic
 
+from hierarchical_logistic import HierarchicalLogistic
 from skmeta import FMRLClassifier
 from skmeta.datasets import load_wage_panel, make_task_classification
 from skmeta.linear_model import BiasedLogisticRegression
