@@ -80,13 +80,13 @@ class Prior:
         target_unit, spread[-1] = float(spread[-1]) or 1.0, 1.0
         return spread, target_unit
 
-    def to_raw(self, spread, origin=0.0):
-        """Scales and shifts from parameters in units to raw ones, but for the target's.
+    def to_raw(self, spread):
+        """From parameters in units to raw ones, but for the target's unit.
 
-        See `_shifted`. Raw features are counted from `origin`.
+        A scale and a shift, see `_shifted`.
         """
         scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-        shift = (origin - self.mean) * scale
+        shift = -self.mean * scale
         shift[-1] = 0.0
         return scale, shift
 
@@ -110,7 +110,7 @@ class Prior:
         tasks : list of TaskLoss
         phi : ndarray of shape (n_outputs, p)
             The mean of the prior, raw.
-        guesses : sequence of ndarray of shape (n_outputs, p)
+        guesses : ndarray of shape (n_tasks, n_outputs, p)
             Where to look for the tasks' parameters, raw.
         rates : sequence of float
             Share that every task has in what is learned.
@@ -131,15 +131,15 @@ class Prior:
         if first and not phi.any():
             center[:, -1] = self.mean[-1]
         spread, target_unit = self.units()
-        to_raw = self.to_raw(spread)
+        scale, shift = self.to_raw(spread)
         start = self._parameter_in_units(center, spread, target_unit)
         found = [
-            self._posterior(
-                self._in_units(task, to_raw[0], target_unit),
-                start,
-                self._parameter_in_units(guess, spread, target_unit),
+            self._posterior(self._in_units(task, scale, target_unit), start, inside)
+            for task, inside in zip(
+                tasks,
+                self._parameter_in_units(guesses, spread, target_unit),
+                strict=True,
             )
-            for task, guess in zip(tasks, guesses, strict=True)
         ]
         from_origin = self.mean - self.origin
         from_origin[-1] = 0.0
@@ -156,15 +156,14 @@ class Prior:
             if not task.loss.is_margin:
                 self.residuals += rate * (posterior.residuals - self.residuals)
                 self.free += rate * (posterior.free - self.free)
-        to_units = self.to_raw(spread, self.origin)
-        information = _substituted(self.information, *to_units)
+        information = _substituted(self.information, scale, -from_origin * scale)
         diagonals(information)[:] += RIDGE / shares
         gradient = sum(posterior.gradient for posterior in found)
         pairs = zip(information, gradient, strict=True)
         steps = np.array([dposv(H, score)[1] for H, score in pairs])
         moved = np.array([posterior.moved for posterior in found])
-        way = center - phi + target_unit * _shifted(steps, *to_raw)
-        return way, center + target_unit * _shifted(moved, *to_raw)
+        way = center - phi + target_unit * _shifted(steps, scale, shift)
+        return way, center + target_unit * _shifted(moved, scale, shift)
 
     def _see_rows(self, task):
         """Add the rows of a task to means and spreads."""
@@ -200,7 +199,7 @@ class Prior:
 
     def _parameter_in_units(self, theta, spread, target_unit):
         inside = theta * spread
-        inside[:, -1] += theta[:, :-1] @ self.mean[:-1] - self.mean[-1]
+        inside[..., -1] += theta[..., :-1] @ self.mean[:-1] - self.mean[-1]
         return inside / target_unit
 
     def _posterior(self, task, center, guess):

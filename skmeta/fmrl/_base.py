@@ -206,7 +206,7 @@ class _BaseFMRL(BaseEstimator):
         kept = self.store_tasks and names is not None
         n_tasks = len(batch.starts) - 1
         parameters = np.empty((n_tasks, *state.phi.shape)) if kept else None
-        own = self._own(state, names) if n_passes is None else None
+        own = (None, None) if n_passes else self._own(state, names)
         problems = []
 
         def on_bad_task(t, algorithm):
@@ -391,7 +391,7 @@ class _BaseFMRL(BaseEstimator):
     def _own(self, state, names):
         """(parameters, row for every task or -1): a known task starts at its own."""
         if names is None or not len(state.known):
-            return None
+            return None, None
         return state.known.parameters, state.known.rows(names)
 
     def _handle_bad_task(self, problem):
@@ -400,8 +400,8 @@ class _BaseFMRL(BaseEstimator):
                 f"{problem} With on_bad_task='skip' such a task is left out."
             )
         if self.on_bad_task == "warn":
-            # through on_bad_task, leave_out, learn, _learned_from, _ingest, the method
-            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=8)
+            # through on_bad_task, learn, _learned_from, _ingest and the method
+            warnings.warn(f"{problem} The task was skipped.", UserWarning, stacklevel=7)
 
     def _problem(self, algorithm, batch, t, names, source):
         """Why task t could not be learned from, and what to do."""
