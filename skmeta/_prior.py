@@ -238,7 +238,7 @@ class Posterior(NamedTuple):
         Of the log evidence in the prior mean.
     information : ndarray of shape (n_outputs, p, p)
         Minus its second derivative.
-    residuals, free : ndarray of shape (n_outputs,) or None
+    residuals, free : float or None
         Sum of squared residuals, and rows minus parameters, as far as determined; not
         for the log loss.
     """
@@ -247,8 +247,8 @@ class Posterior(NamedTuple):
     covariance: np.ndarray
     gradient: np.ndarray
     information: np.ndarray
-    residuals: np.ndarray | None = None
-    free: np.ndarray | None = None
+    residuals: float | None = None
+    free: float | None = None
 
 
 def _shifted(theta, scale, shift):
@@ -277,9 +277,14 @@ def _exact(task, center, prior, noise):
     C = _posterior_covariance(prior[0], A)
     moved = C @ (b.T @ (weight * t))
     s = t - b @ moved
-    residuals, free = task.weight @ s**2, task.weight.sum() - (A * C).sum()
-    found = moved, C, (weight * s) @ b, A - A @ C @ A, residuals, free
-    return Posterior(*(np.asarray(one)[np.newaxis] for one in found))
+    return Posterior(
+        moved[np.newaxis],
+        C[np.newaxis],
+        gradient=((weight * s) @ b)[np.newaxis],
+        information=(A - A @ C @ A)[np.newaxis],
+        residuals=noise * (weight @ s**2),
+        free=task.weight.sum() - np.vdot(A, C),
+    )
 
 
 def _laplace(task, center, prior, guess):
@@ -296,7 +301,7 @@ def _laplace(task, center, prior, guess):
 def _posterior_covariance(S, A):
     """inv(inv(S) + A), for an S that may be near to singular."""
     system = S @ A
-    diagonals(system)[:] += 1.0
+    system.ravel()[:: len(S) + 1] += 1.0
     C = dgesv(system, S)[2]
     return 0.5 * (C + C.T)
 

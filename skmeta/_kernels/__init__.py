@@ -1,14 +1,5 @@
 """One name per kernel; the compiled modules win when they were built."""
 
-# Not built is a ModuleNotFoundError; a broken build raises ImportError and must show.
-try:
-    from skmeta._kernels._loops_fast import learn_tasks, run_task, score_rows
-
-    COMPILED = True
-except ModuleNotFoundError:
-    from skmeta._kernels._loops_py import learn_tasks, run_task, score_rows
-
-    COMPILED = False
 try:
     from skmeta._kernels._leaders_fast import (
         logistic_leaders,
@@ -16,13 +7,21 @@ try:
         ridge_leaders,
         roots,
     )
-except ModuleNotFoundError:
+    from skmeta._kernels._loops_fast import learn_tasks, run_task, score_rows
+
+    COMPILED = True
+except (
+    ModuleNotFoundError
+):  # not built; a broken build raises ImportError and must show
     from skmeta._kernels._leaders_py import (
         logistic_leaders,
         logistic_posteriors,
         ridge_leaders,
         roots,
     )
+    from skmeta._kernels._loops_py import learn_tasks, run_task, score_rows
+
+    COMPILED = False
 
 __all__ = [
     "COMPILED",

@@ -19,22 +19,23 @@ cdef extern from *:
 
     /* out[:width] += coefs[:n] @ rows, which are `stride` apart. */
     WIDE static void add_rows(
-        double *restrict out, const double *restrict coefs,
-        const double *restrict rows, Py_ssize_t n, Py_ssize_t width, Py_ssize_t stride)
+        double *__restrict out, const double *__restrict coefs,
+        const double *__restrict rows, Py_ssize_t n, Py_ssize_t width,
+        Py_ssize_t stride)
     {
         Py_ssize_t i = 0, j;
         for (; i + 4 <= n; i += 4) {
-            const double *restrict a = rows + i * stride;
-            const double *restrict b = a + stride;
-            const double *restrict c = b + stride;
-            const double *restrict d = c + stride;
+            const double *__restrict a = rows + i * stride;
+            const double *__restrict b = a + stride;
+            const double *__restrict c = b + stride;
+            const double *__restrict d = c + stride;
             const double u = coefs[i], v = coefs[i + 1];
             const double w = coefs[i + 2], x = coefs[i + 3];
             for (j = 0; j < width; j++)
                 out[j] += (u * a[j] + v * b[j]) + (w * c[j] + x * d[j]);
         }
         for (; i < n; i++) {
-            const double *restrict a = rows + i * stride;
+            const double *__restrict a = rows + i * stride;
             const double u = coefs[i];
             for (j = 0; j < width; j++)
                 out[j] += u * a[j];
@@ -43,13 +44,13 @@ cdef extern from *:
 
     /* C += s t' - u v', n x n, its rows `stride` apart. */
     WIDE static void add_outer(
-        double *restrict C, const double *restrict s, const double *restrict t,
-        const double *restrict u, const double *restrict v, Py_ssize_t n,
+        double *__restrict C, const double *__restrict s, const double *__restrict t,
+        const double *__restrict u, const double *__restrict v, Py_ssize_t n,
         Py_ssize_t stride)
     {
         Py_ssize_t i, j;
         for (i = 0; i < n; i++) {
-            double *restrict row = C + i * stride;
+            double *__restrict row = C + i * stride;
             const double a = s[i], b = u[i];
             for (j = 0; j < n; j++)
                 row[j] += a * t[j] - b * v[j];
@@ -367,8 +368,8 @@ cdef void learn_curvature(Problem* f) noexcept nogil:
 cdef double proximal_slope(double s, double q, double weight) noexcept nogil:
     """Minus the slope at the end of a proximal step of the log loss from s."""
     cdef double low = s, high = s + q * weight, at = s, nxt, e, share
-    cdef int n
-    for n in range(60):
+    cdef int _n
+    for _n in range(60):
         e = exp(-fabs(at))
         share = 1.0 / (1.0 + e)
         e *= share
@@ -410,8 +411,8 @@ cdef void add_sample(Problem* f, Py_ssize_t i) noexcept nogil:
 cdef Outcome minimize(Problem* f) noexcept nogil:
     """Move z to the minimum, or back to `before` on the way if that is better.
 
-    Quasi-Newton steps, with C to begin with, as long as they shrink fast;
-    Newton's steps, whose values fall, where they do not.
+    Quasi-Newton steps, with C to begin with, as long as they shrink fast; where they do
+    not, Newton's, along which the value falls.
     """
     cdef Py_ssize_t q
     cdef int n
@@ -456,7 +457,7 @@ cdef void separate(
 ) noexcept nogil:
     """A = L Q, the rows of Q orthonormal or zero; Gram-Schmidt, twice."""
     cdef Py_ssize_t i, j, q
-    cdef int again
+    cdef int _again
     cdef double part, norm, rest
     cdef double* row
     memcpy(Q, A, m * p * sizeof(double))
@@ -464,7 +465,7 @@ cdef void separate(
     for i in range(m):
         row = Q + i * p
         norm = sqrt(dot(row, row, p))
-        for again in range(2):
+        for _again in range(2):
             for j in range(i):
                 part = dot(row, Q + j * p, p)
                 if part != 0.0:

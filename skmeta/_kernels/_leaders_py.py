@@ -88,17 +88,18 @@ def logistic_posteriors(
     weights.
     """
     loss, ones = LogLoss(), np.ones(design.shape[1])
-    for k, root in enumerate(np.linalg.cholesky(prior)):
+    for k, S in enumerate(prior):
         b = targets[:, k, np.newaxis] * design
-        z = np.linalg.solve(root, guess[k] - theta[k])
         try:
+            root = np.linalg.cholesky(S)
+            z = np.linalg.solve(root, guess[k] - theta[k])
             problem = loss, b @ root, -(b @ theta[k]), weight
             theta[k] += root @ newton(*problem, 0.0, ones, z)
         except LinAlgError:
             return False
         s = b @ theta[k]
         A = (b.T * (weight * loss.curvature(s))) @ b
-        C = np.linalg.solve(np.eye(len(A)) + prior[k] @ A, prior[k])
+        C = np.linalg.solve(np.eye(len(A)) + S @ A, S)
         covariance[k] = 0.5 * (C + C.T)
         gradient[k] = -((weight * loss.slope(s)) @ b)
         information[k] = A - A @ C @ A
