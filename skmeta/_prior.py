@@ -12,9 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg.lapack import dgesv, dposv
 
-from skmeta._losses import SquaredError
+from skmeta import _kernels
 from skmeta._matrices import diagonals
-from skmeta._solvers import TaskLoss, newton
+from skmeta._solvers import TaskLoss
 
 START = 0.5  # prior variance and noise before any task, for a target of variance one
 FLOOR = 1e-4  # of both
@@ -80,21 +80,21 @@ class Prior:
         target_unit, spread[-1] = float(spread[-1]) or 1.0, 1.0
         return spread, target_unit
 
-    def to_raw(self, spread, origin=0.0):
-        """Matrix from parameters in units to raw ones, but for the target's unit.
+    def to_raw(self, spread):
+        """From parameters in units to raw ones, but for the target's unit.
 
-        Raw features are counted from `origin`.
+        A scale and a shift, see `_shifted`.
         """
-        inverse = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-        matrix = np.diag(inverse)
-        matrix[-1, :-1] = ((origin - self.mean) * inverse)[:-1]
-        return matrix
+        scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+        shift = -self.mean * scale
+        shift[-1] = 0.0
+        return scale, shift
 
     def raw_covariance(self):
         """Covariance of the tasks' parameters over the noise, in raw coordinates."""
-        matrix = self.to_raw(self.units()[0])
+        change = self.to_raw(self.units()[0])
         relative = self.covariance / self.noise[:, np.newaxis, np.newaxis]
-        return matrix @ relative @ matrix.T
+        return _shifted(_shifted(relative, *change).swapaxes(1, 2), *change)
 
     def raw_noise(self):
         """Variance of the noise, in raw units."""
@@ -110,7 +110,7 @@ class Prior:
         tasks : list of TaskLoss
         phi : ndarray of shape (n_outputs, p)
             The mean of the prior, raw.
-        guesses : sequence of ndarray of shape (n_outputs, p)
+        guesses : ndarray of shape (n_tasks, n_outputs, p)
             Where to look for the tasks' parameters, raw.
         rates : sequence of float
             Share that every task has in what is learned.
@@ -131,23 +131,23 @@ class Prior:
         if first and not phi.any():
             center[:, -1] = self.mean[-1]
         spread, target_unit = self.units()
-        to_raw = self.to_raw(spread)
+        scale, shift = self.to_raw(spread)
         start = self._parameter_in_units(center, spread, target_unit)
         found = [
-            self._posterior(
-                self._in_units(task, to_raw.diagonal(), target_unit),
-                start,
-                self._parameter_in_units(guess, spread, target_unit),
+            self._posterior(self._in_units(task, scale, target_unit), start, inside)
+            for task, inside in zip(
+                tasks,
+                self._parameter_in_units(guesses, spread, target_unit),
+                strict=True,
             )
-            for task, guess in zip(tasks, guesses, strict=True)
         ]
-        from_origin = np.diag(spread)
-        from_origin[-1, :-1] = (self.mean - self.origin)[:-1]
+        from_origin = self.mean - self.origin
+        from_origin[-1] = 0.0
         shares = _shares(len(spread))
         variances = diagonals(self.covariance)
         before = variances.copy()
         for task, posterior, rate in zip(tasks, found, rates, strict=True):
-            self.information += from_origin.T @ posterior.information @ from_origin
+            self.information += _substituted(posterior.information, spread, from_origin)
             if full:
                 self._learn_full(posterior, rate)
             else:
@@ -156,15 +156,14 @@ class Prior:
             if not task.loss.is_margin:
                 self.residuals += rate * (posterior.residuals - self.residuals)
                 self.free += rate * (posterior.free - self.free)
-        to_units = self.to_raw(spread, self.origin)
-        information = to_units.T @ self.information @ to_units
+        information = _substituted(self.information, scale, -from_origin * scale)
         diagonals(information)[:] += RIDGE / shares
         gradient = sum(posterior.gradient for posterior in found)
         pairs = zip(information, gradient, strict=True)
         steps = np.array([dposv(H, score)[1] for H, score in pairs])
-        to_raw *= target_unit
         moved = np.array([posterior.moved for posterior in found])
-        return center - phi + steps @ to_raw.T, center + moved @ to_raw.T
+        way = center - phi + target_unit * _shifted(steps, scale, shift)
+        return way, center + target_unit * _shifted(moved, scale, shift)
 
     def _see_rows(self, task):
         """Add the rows of a task to means and spreads."""
@@ -200,17 +199,14 @@ class Prior:
 
     def _parameter_in_units(self, theta, spread, target_unit):
         inside = theta * spread
-        inside[:, -1] += theta[:, :-1] @ self.mean[:-1] - self.mean[-1]
+        inside[..., -1] += theta[..., :-1] @ self.mean[:-1] - self.mean[-1]
         return inside / target_unit
 
     def _posterior(self, task, center, guess):
-        """The posterior of a task; for the log loss, Laplace's approximation."""
-        noise = self.noise
-        rows = [
-            _posterior_row(task, k, center[k], S, noise[k], guess[k])
-            for k, S in enumerate(self.covariance)
-        ]
-        return Posterior(*map(np.array, zip(*rows, strict=True)))
+        prior = self.covariance.copy()
+        if task.loss.is_margin:
+            return _laplace(task, center, prior, guess)
+        return _exact(task, center, prior, self.noise[0])
 
     def _learn_diagonal(self, posterior, before, rate):
         """The fixed point of EM, by an update that does not slow down near to zero.
@@ -242,45 +238,70 @@ class Posterior(NamedTuple):
         Of the log evidence in the prior mean.
     information : ndarray of shape (n_outputs, p, p)
         Minus its second derivative.
-    residuals, free : ndarray of shape (n_outputs,)
-        Sum of squared residuals, and rows minus parameters, as far as determined.
+    residuals, free : float or None
+        Sum of squared residuals, and rows minus parameters, as far as determined; not
+        for the log loss.
     """
 
     moved: np.ndarray
     covariance: np.ndarray
     gradient: np.ndarray
     information: np.ndarray
-    residuals: np.ndarray
-    free: np.ndarray
+    residuals: float | None = None
+    free: float | None = None
 
 
-def _posterior_row(task, k, center, S, noise, guess):
-    loss, weight = task.loss, task.weight / noise
-    b, t = task.row(k)
-    t = t - b @ center
-    if isinstance(loss, SquaredError):
-        A = (b.T * weight) @ b
-        C = _posterior_covariance(S, A)
-        moved = C @ (b.T @ (weight * t))
-        s = b @ moved - t
-        slope = weight * s
-    else:
-        root = np.linalg.cholesky(S)
-        zero, one = np.zeros_like(center), np.ones_like(center)
-        guess = np.linalg.solve(root, guess - center)
-        moved = root @ newton(loss, b @ root, t, weight, zero, one, guess)
-        s = b @ moved - t
-        A = (b.T * (weight * loss.curvature(s))) @ b
-        C = _posterior_covariance(S, A)
-        slope = weight * loss.slope(s)
-    residuals, free = task.weight @ s**2, task.weight.sum() - (A * C).sum()
-    return moved, C, -(slope @ b), A - A @ C @ A, residuals, free
+def _shifted(theta, scale, shift):
+    """F theta for vectors theta: F is diag(scale), with `shift` added to its last row.
+
+    So parameters change when features are moved and scaled.
+    """
+    changed = theta * scale
+    changed[..., -1] += theta @ shift
+    return changed
+
+
+def _substituted(matrices, scale, shift):
+    """F' M F, for the F of `_shifted` and every matrix M."""
+    for _ in range(2):
+        last = matrices[..., -1:] * shift
+        matrices = (matrices * scale + last).swapaxes(1, 2)
+    return matrices
+
+
+def _exact(task, center, prior, noise):
+    """For the squared error."""
+    b, weight = task.design, task.weight / noise
+    t = task.targets[:, 0] - b @ center[0]
+    A = (b.T * weight) @ b
+    C = _posterior_covariance(prior[0], A)
+    moved = C @ (b.T @ (weight * t))
+    s = t - b @ moved
+    return Posterior(
+        moved[np.newaxis],
+        C[np.newaxis],
+        gradient=((weight * s) @ b)[np.newaxis],
+        information=(A - A @ C @ A)[np.newaxis],
+        residuals=noise * (weight @ s**2),
+        free=task.weight.sum() - np.vdot(A, C),
+    )
+
+
+def _laplace(task, center, prior, guess):
+    """Laplace's approximation for the log loss; NaN where rounding errors hide it."""
+    mode, gradient = center.copy(), np.empty_like(center)
+    covariance, information = np.empty_like(prior), np.empty_like(prior)
+    found = _kernels.logistic_posteriors(
+        *task[1:], mode, prior, guess, covariance, gradient, information
+    )
+    moved = mode - center if found else np.full_like(center, np.nan)
+    return Posterior(moved, covariance, gradient, information)
 
 
 def _posterior_covariance(S, A):
     """inv(inv(S) + A), for an S that may be near to singular."""
     system = S @ A
-    diagonals(system)[:] += 1.0
+    system.ravel()[:: len(S) + 1] += 1.0
     C = dgesv(system, S)[2]
     return 0.5 * (C + C.T)
 

@@ -30,15 +30,15 @@ def global_random_seed(request):
     return request.param
 
 
-def load_kernel(name):
-    """The module of a kernel, 'compiled' or 'numpy'.
+def load_kernel(name, part="loops"):
+    """A module of a kernel, 'compiled' or 'numpy': of its 'loops' or its 'leaders'.
 
     If it was not built, the test is skipped; where SKMETA_REQUIRE_COMPILED is set, it
     fails.
     """
-    modules = {"compiled": "_loops_fast", "numpy": "_loops_py"}
+    suffix = {"compiled": "fast", "numpy": "py"}[name]
     try:
-        return importlib.import_module(f"skmeta._kernels.{modules[name]}")
+        return importlib.import_module(f"skmeta._kernels._{part}_{suffix}")
     except ModuleNotFoundError:
         if "SKMETA_REQUIRE_COMPILED" in os.environ:
             pytest.fail("SKMETA_REQUIRE_COMPILED is set, but the kernel is not built")
@@ -53,8 +53,10 @@ def compiled():
 
 @pytest.fixture(params=["compiled", "numpy"])
 def kernel(request, monkeypatch):
-    """Run the package on one of its two kernels; the kernel's module."""
-    module = load_kernel(request.param)
+    """Run the package on one of its two kernels; the module of the kernel's loops."""
+    loops, leaders = (load_kernel(request.param, one) for one in ("loops", "leaders"))
     for name in ("encode_labels", "learn_tasks", "run_task", "score_rows"):
-        monkeypatch.setattr(_kernels, name, getattr(module, name))
-    return module
+        monkeypatch.setattr(_kernels, name, getattr(loops, name))
+    for name in ("logistic_leaders", "logistic_posteriors", "ridge_leaders", "roots"):
+        monkeypatch.setattr(_kernels, name, getattr(leaders, name))
+    return loops

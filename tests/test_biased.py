@@ -379,6 +379,7 @@ def test_bad_start_is_named(kind, init):
 @pytest.mark.parametrize("rule", STEP_SIZES)
 @pytest.mark.parametrize("task_parameter", PARAMETERS)
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.usefixtures("kernel")
 def test_meta_learning_equals_solving_before_every_sample(
     problem, rule, task_parameter, weighted, global_random_seed
 ):

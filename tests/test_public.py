@@ -192,8 +192,9 @@ TREES = {
 # the top floor, whose parts may use each other.
 FLOORS = [
     {"_matrices"},
-    {"_kernels", "_losses", "_sklearn", "_tasks", "_version", "metrics"},
+    {"_losses", "_sklearn", "_tasks", "_version", "metrics"},
     {"_solvers", "_validation"},
+    {"_kernels"},
     {"_prior"},
     {"datasets", "linear_model", "meta_update", "step_size"},
     {"fmrl"},

@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg.lapack import dpotrf, dtrtrs
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 
+from skmeta import _kernels
 from skmeta._losses import LogLoss, Loss, SquaredError
-from skmeta._matrices import are_positive_definite, as_matrices, inverses, roots
+from skmeta._matrices import are_positive_definite, as_matrices, inverses
 from skmeta._prior import predictive_std
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
 from skmeta._solvers import TaskLoss, newton
@@ -22,8 +22,7 @@ from skmeta._validation import (
     unchanged_on_error,
 )
 from skmeta.linear_model._base import BaseLinear, LinearClassifier, LinearRegressor
-
-BLOCK = 64
+from skmeta.linear_model._ogd import diverged_message
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,51 +73,31 @@ class FullLossLearner:
         weight = None if batch.sample_weight is None else batch.sample_weight[rows]
         X, y = batch.X[rows], batch.y[rows]
         task = TaskLoss.of(self.loss, X, y, weight, len(theta), self.bias)
-        if not (np.isfinite(task.design).all() and np.isfinite(y).all()):
+        scores = np.empty(task.targets.shape)
+        roots = _kernels.roots(as_matrices(eta, theta.shape))
+        finite = _learn_path(task, theta, roots, scores, average)
+        if not (finite and np.isfinite(y).all()):
             return False
-        iterates, theta[:] = self._iterates(task, theta, eta)
-        scores = (iterates @ task.design[:, :, np.newaxis])[:, :, 0]
-        s = task.loss.argument(task.targets, scores)
-        losses[rows] = task.weight * task.loss.value(s).sum(axis=1)
-        slope = task.weight[:, np.newaxis] * task.loss.slope(s)
+        s = self.loss.argument(task.targets, scores)
+        losses[rows] = task.weight * self.loss.value(s).sum(axis=1)
+        slope = task.weight[:, np.newaxis] * self.loss.slope(s)
         if eta.ndim == 3:
-            weighted = task.design.T * slope.T[:, np.newaxis] ** 2
-            squares = weighted @ task.design
+            squares = [(task.design.T * one) @ task.design for one in slope.T**2]
         else:
             squares = (slope**2).T @ task.design**2
-        grad_sq += squares if grad_sq.shape[1] > 1 else squares.sum()
-        if average is not None:
-            average[:] = iterates.mean(axis=0)
-        return bool(np.isfinite(theta).all() and np.isfinite(squares).all())
-
-    def _iterates(self, task, start, eta):
-        """The iterates before every sample (m, n_outputs, p), and the last one."""
-        eta = as_matrices(eta, start.shape)
-        if isinstance(task.loss, SquaredError):
-            iterates, last = recursive_ridge(task, start[0], eta[0].copy())
-            return iterates[:, np.newaxis], last[np.newaxis]
-        iterates = np.empty((len(task.weight) + 1, *start.shape))
-        for k, root in enumerate(roots(eta)):
-            leader = _Leader(task, k, start[k], root)
-            z = np.zeros((len(iterates), len(root)))
-            for i in range(1, len(z)):
-                z[i] = leader.after(i, z[i - 1])
-            iterates[:, k] = start[k] + z @ root.T
-        return iterates[:-1], iterates[-1]
+            squares = squares if grad_sq.shape[1] > 1 else squares.sum()
+        grad_sq += squares
+        return bool(np.isfinite(grad_sq).all())
 
 
-class _Leader:
-    """argmin of row k's loss at center + root @ z, plus ||z||**2 / 2, over z."""
-
-    def __init__(self, task, k, center, root):
-        b, t = task.row(k)
-        self.loss, self.weight = task.loss, task.weight
-        self.b, self.t, self.ones = b @ root, t - b @ center, np.ones(len(root))
-
-    def after(self, n, guess):
-        """z for the first n samples."""
-        parts = self.b[:n], self.t[:n], self.weight[:n]
-        return newton(self.loss, *parts, 0.0, self.ones, guess)
+def _learn_path(task, theta, roots, scores, average=None):
+    """The kernel's leaders of a task; for the squared error `roots` move too."""
+    if isinstance(task.loss, SquaredError):
+        rows = task.design, task.targets[:, 0], task.weight
+        mean = None if average is None else average[0]
+        return _kernels.ridge_leaders(*rows, theta[0], roots[0], scores[:, 0], mean)
+    rows = task.design, task.targets, task.weight
+    return _kernels.logistic_leaders(*rows, theta, roots, scores, average)
 
 
 def _strength(eta):
@@ -145,45 +124,6 @@ def _check_alpha(alpha, owner, shape):
             "where it is a matrix."
         )
     return inverses(alpha)
-
-
-def recursive_ridge(task, theta, covariance):
-    """Exact ridge regression, row by row: recursive least squares in blocks.
-
-    Parameters
-    ----------
-    task : TaskLoss with the squared error
-    theta : ndarray of shape (p,)
-        The parameter before the first row.
-    covariance : ndarray of shape (p, p)
-        Inverse of the regularisation plus X' W X of the rows before; updated in place.
-
-    Returns
-    -------
-    iterates : ndarray of shape (m, p)
-        The parameters before every row; NaN where numbers are too large.
-    theta : ndarray of shape (p,)
-        The parameter after the last row.
-    """
-    iterates = np.empty(task.design.shape)
-    for first in range(0, len(task.design), BLOCK):
-        rows = slice(first, first + BLOCK)
-        X, y = task.design[rows], task.targets[rows, 0]
-        XC = X @ covariance
-        spread = XC @ X.T
-        np.einsum("ii->i", spread)[:] += 1.0 / task.weight[rows]
-        root, failed = dpotrf(spread, lower=True)
-        if failed:
-            return np.full_like(iterates, np.nan), np.full_like(theta, np.nan)
-        right = np.column_stack([XC, y - X @ theta])
-        solved, _ = dtrtrs(root, right, lower=True)
-        gain = solved[:, :-1]
-        moves = gain * solved[:, -1:]
-        path = theta + np.cumsum(moves, axis=0)
-        iterates[rows] = path - moves
-        theta = path[-1]
-        covariance -= gain.T @ gain
-    return iterates, theta
 
 
 class _BaseBiased(BaseLinear):
@@ -391,13 +331,18 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
                 "parameter noise."
             )
         X = check_X(self, X, reset=False)
-        return y, predictive_std(X, self._covariance, self.noise, self.fit_intercept)
+        return y, predictive_std(
+            X, self._root @ self._root.T, self.noise, self.fit_intercept
+        )
 
     def _solve(self, task, theta, eta):
-        covariance = self._covariance.copy() if self.t_ else eta[0].copy()
-        _, last = recursive_ridge(task, theta[0], covariance)
-        self._covariance = covariance
-        return last[np.newaxis]
+        root = self._root.copy() if self.t_ else _kernels.roots(eta)[0]
+        theta = theta.copy()
+        scores = np.empty(task.targets.shape)
+        if not _learn_path(task, theta, root[np.newaxis], scores):
+            raise ValueError(diverged_message(type(self).__name__, "full_loss"))
+        self._root = root
+        return theta
 
 
 class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
@@ -537,12 +482,14 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
 
     def _solve(self, task, theta, eta):
         if not self.t_:
-            self._center, self._roots, self._problem = theta, roots(eta), task
+            self._center, self._problem = theta, task
+            self._roots = _kernels.roots(eta)
         else:
             self._problem = self._problem.joined(task)
         theta = self._center.copy()
         for k, root in enumerate(self._roots):
-            leader = _Leader(self._problem, k, theta[k], root)
-            z = leader.after(len(self._problem.weight), np.zeros(len(root)))
-            theta[k] += root @ z
+            b, t = self._problem.row(k)
+            rows = b @ root, t - b @ theta[k], self._problem.weight
+            zeros, ones = np.zeros(len(root)), np.ones(len(root))
+            theta[k] += root @ newton(self._loss, *rows, zeros, ones, zeros)
         return theta
