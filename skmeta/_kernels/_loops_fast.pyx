@@ -121,6 +121,18 @@ cdef double* writable(array) except? NULL:
     return <double*> address(array, sizeof(double), b"d", b"d", PyBUF_WRITABLE)
 
 
+cdef HistoryRow* records(array) except? NULL:
+    # Their size tells them; to have their format spelled out takes longer than a task.
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    cdef void* where = view.buf
+    cdef bint fits = <size_t> view.itemsize == sizeof(HistoryRow)
+    PyBuffer_Release(&view)
+    if not fits:
+        raise ValueError(f"the kernel cannot write to an array of {array.dtype}")
+    return <HistoryRow*> where
+
+
 cdef const Py_ssize_t* positions(array) except? NULL:
     return <const Py_ssize_t*> address(array, sizeof(Py_ssize_t), b"l", b"q")
 
@@ -239,9 +251,7 @@ def learn_tasks(
     tasks.own, tasks.own_index = NULL, positions(own_index)
     if own_index is not None:
         tasks.own = doubles(own)
-    tasks.history = <HistoryRow*> address(
-        history, sizeof(HistoryRow), b"T", b"T", PyBUF_WRITABLE
-    )
+    tasks.history = records(history)
     tasks.parameters, tasks.grad_sq = writable(parameters), writable(grad_sq)
     with nogil:
         done = kernel.learn_tasks(&data, &inner, &meta, &tasks)
@@ -278,7 +288,9 @@ def encode_labels(y, classes):
     # Classes are often consecutive; a search would then take longer than the learning.
     # Unsigned differences do not overflow.
     cdef size_t first = <size_t> known[0]
-    cdef bint consecutive = <size_t> known[n_classes - 1] - first == n_classes - 1
+    cdef bint consecutive = (
+        <size_t> known[n_classes - 1] - first == <size_t> (n_classes - 1)
+    )
     with nogil:
         for i in range(n):
             if consecutive:

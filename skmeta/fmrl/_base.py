@@ -261,9 +261,20 @@ class _BaseFMRL(BaseEstimator):
         starts = np.array((0, n_samples), dtype=np.intp)
         batch = Batch(X, self._encode(y), None, starts, None)
         state = before.draft()
-        moving = state.phi, state.rule, state.clock, None, None
-        room = state.history.room(1)
-        if not state.algorithm.learn_tasks(batch, 0, 1, *moving, room, None, None):
+        if not _kernels.learn_tasks(
+            batch,
+            0,
+            1,
+            state.algorithm,
+            state.phi,
+            state.rule,
+            state.clock,
+            None,
+            None,
+            state.history.room(1),
+            None,
+            None,
+        ):
             return False
         state.history = state.history.grown(1)
         self._state = state

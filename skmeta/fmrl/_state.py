@@ -152,7 +152,10 @@ class MetaState:
     def draft(self):
         """A copy to learn on."""
         draft = MetaState.__new__(MetaState)
-        vars(draft).update(vars(self))
-        draft.phi, draft.rule = self.phi.copy(), self.rule.copy()
-        draft.clock = self.clock.copy()
+        draft.__dict__ = {
+            **self.__dict__,
+            "phi": self.phi.copy(),
+            "rule": self.rule.copy(),
+            "clock": self.clock.copy(),
+        }
         return draft
