@@ -110,7 +110,8 @@ class MetaBatch:
         state, batch = self._state, self._batch
         state.clock += (len(learned), weights.sum())
         found = self.parameters[self.leader, learned]
-        moving = state.phi, state.rule, state.clock, found
+        distances = self.history["distance"][self.leader, learned]
+        moving = state.phi, state.rule, state.clock, found, distances
         if not self._algorithm.learn_prior(batch, learned, *moving):
             raise ValueError(
                 f"The meta-batch of {len(learned)} tasks that begins with row "
@@ -118,6 +119,7 @@ class MetaBatch:
                 "scale the features and the target."
             )
         self.parameters[self.leader, learned] = found
+        self.history["distance"][self.leader, learned] = distances
 
 
 class Threads:
