@@ -107,6 +107,11 @@ def _is_plain(array, dtype, ndim):
     return flags.c_contiguous and flags.aligned
 
 
+def _readable(array, dtype=None):
+    """The values in the order and at addresses that the kernels can read."""
+    return np.require(array, dtype, ("C_CONTIGUOUS", "ALIGNED"))
+
+
 def check_X(estimator, X, *, reset, ensure_all_finite=True):
     """A C-contiguous float array, or CSR with sorted, unique 32-bit indices."""
     if (
@@ -135,23 +140,25 @@ def check_X(estimator, X, *, reset, ensure_all_finite=True):
                 "feature: name it as the task_column of a meta-estimator."
             )
         raise
-    if sp.issparse(X):
-        X = _canonical(X)
-    return X
+    return _canonical(X) if sp.issparse(X) else _readable(X)
 
 
 def _canonical(X):
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
-    if X.indices.dtype == np.int32 and X.indptr.dtype == np.int32:
+    parts = [X.data, X.indices, X.indptr]
+    if X.indices.dtype == X.indptr.dtype == np.int32 and (
+        all(part.flags.aligned for part in parts)
+    ):
         return X
     if X.nnz > np.iinfo(np.int32).max:
         raise ValueError(
             f"X has {X.nnz} stored values; at most {np.iinfo(np.int32).max} can be "
             "learned from in one call. Split the rows over several calls."
         )
-    parts = X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32)
+    kinds = X.dtype, np.int32, np.int32
+    parts = tuple(map(_readable, parts, kinds))
     return type(X)(parts, shape=X.shape)
 
 
@@ -176,7 +183,7 @@ def check_numeric_y(estimator, X, y):
     if y.dtype.kind == "O":
         y = np.array([np.nan if is_missing(value) else value for value in y], object)
     try:
-        return np.ascontiguousarray(y, dtype=np.float64)
+        return _readable(y, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"y must hold numbers for {type(estimator).__name__}: {error}."
@@ -229,8 +236,8 @@ def encode_labels(y, missing, classes):
         codes = np.full(len(y), np.nan)
         codes[~missing] = encode_labels(y[~missing], None, classes)
         return codes
-    are_wide = y.dtype == classes.dtype == np.int64
-    encode = (_kernels if are_wide else _loops_py).encode_labels
+    are_plain = _is_plain(y, np.int64, 1) and _is_plain(classes, np.int64, 1)
+    encode = (_kernels if are_plain else _loops_py).encode_labels
     try:
         return encode(y, classes)
     except TypeError:  # labels that cannot be compared
@@ -253,7 +260,7 @@ def check_weights(sample_weight, X):
             "All sample weights are zero: at least one row needs a positive weight."
         )
     if counts.all():
-        return np.ascontiguousarray(weight), None
+        return _readable(weight), None
     return weight[counts], counts
 
 
