@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
 
 from skmeta import _kernels
 from skmeta._kernels import _loops_py
-from skmeta._sklearn import _check_sample_weight
+from skmeta._sklearn import _check_feature_names, _check_sample_weight
 from skmeta._tasks import is_missing
 
 
@@ -104,30 +104,42 @@ def is_plain(array, dtype, ndim):
     return flags.c_contiguous and flags.aligned
 
 
-def X_is_plain(X):
-    """Whether `check_X` would return X itself, dense or CSR, of float64."""
+def _readable(array, dtype=None):
+    """The values in the order and at addresses that the kernels can read."""
+    return np.require(array, dtype, ("C_CONTIGUOUS", "ALIGNED"))
+
+
+def _as_array(values, n_dims):
+    """What NumPy makes of lists, frames and arrays, if it has `n_dims`; or None."""
+    if sp.issparse(values) or isinstance(values, np.matrix):
+        return None
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):
+        return None
+    return array if array.ndim == n_dims and array.size else None
+
+
+def _as_floats(X):
+    """X as `check_X` returns it, where only its place in memory may change; or None."""
     if type(X) in (sp.csr_matrix, sp.csr_array):
-        return (
-            is_plain(X.data, np.float64, 1)
-            and is_plain(X.indices, np.int32, 1)
-            and is_plain(X.indptr, np.int32, 1)
-            and X.has_canonical_format
-            and min(X.shape) > 0
-        )
-    return is_plain(X, np.float64, 2) and X.size > 0
+        parts = (X.data, np.float64), (X.indices, np.int32), (X.indptr, np.int32)
+        if all(is_plain(part, dtype, 1) for part, dtype in parts) and (
+            X.has_canonical_format and min(X.shape) > 0
+        ):
+            return X
+        return None
+    X = _as_array(X, 2)
+    if X is None or X.dtype not in (np.float64, np.float32):
+        return None
+    return _readable(X)
 
 
 def check_X(estimator, X, *, reset, ensure_all_finite=True):
     """A C-contiguous float array, or CSR with sorted, unique 32-bit indices."""
-    if not ensure_all_finite and X_is_plain(X):
-        attributes = vars(estimator)
-        if reset:
-            attributes["n_features_in_"] = X.shape[1]
-            attributes.pop("feature_names_in_", None)
-            return X
-        same_width = X.shape[1] == attributes["n_features_in_"]
-        if same_width and "feature_names_in_" not in attributes:
-            return X
+    values = None if ensure_all_finite else _as_floats(X)
+    if values is not None and _describes(estimator, X, values.shape[1], reset):
+        return values
     try:
         X = validate_data(
             estimator,
@@ -145,23 +157,40 @@ def check_X(estimator, X, *, reset, ensure_all_finite=True):
                 "feature: name it as the task_column of a meta-estimator."
             )
         raise
-    if sp.issparse(X):
-        X = _canonical(X)
-    return X
+    return _canonical(X) if sp.issparse(X) else _readable(X)
+
+
+def _describes(estimator, X, width, reset):
+    """Whether X certainly has the width and the names known; learn them if `reset`."""
+    attributes = vars(estimator)
+    if not reset and width != attributes["n_features_in_"]:
+        return False
+    if hasattr(X, "columns"):
+        _check_feature_names(estimator, X, reset=reset)
+    elif reset:
+        attributes.pop("feature_names_in_", None)
+    elif "feature_names_in_" in attributes:
+        return False
+    attributes["n_features_in_"] = width
+    return True
 
 
 def _canonical(X):
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
-    if X.indices.dtype == np.int32 and X.indptr.dtype == np.int32:
+    parts = [X.data, X.indices, X.indptr]
+    if X.indices.dtype == X.indptr.dtype == np.int32 and (
+        all(part.flags.aligned for part in parts)
+    ):
         return X
     if X.nnz > np.iinfo(np.int32).max:
         raise ValueError(
             f"X has {X.nnz} stored values; at most {np.iinfo(np.int32).max} can be "
             "learned from in one call. Split the rows over several calls."
         )
-    parts = X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32)
+    kinds = X.dtype, np.int32, np.int32
+    parts = tuple(map(_readable, parts, kinds))
     return type(X)(parts, shape=X.shape)
 
 
@@ -180,13 +209,14 @@ def _check_y(estimator, X, y):
 
 def check_numeric_y(estimator, X, y):
     """A float64 target per row; a missing or infinite one is left as it is."""
-    if is_plain(y, np.float64, 1) and len(y) == X.shape[0]:
-        return y
+    plain = _as_array(y, 1)
+    if plain is not None and plain.dtype.kind in "biuf" and len(plain) == X.shape[0]:
+        return _readable(plain, np.float64)
     y = _check_y(estimator, X, y)
     if y.dtype.kind == "O":
         y = np.array([np.nan if is_missing(value) else value for value in y], object)
     try:
-        return np.ascontiguousarray(y, dtype=np.float64)
+        return _readable(y, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"y must hold numbers for {type(estimator).__name__}: {error}."
@@ -198,8 +228,9 @@ _MIXED = "The class labels in y must be of one kind, all numbers or all strings:
 
 def check_class_labels(estimator, X, y):
     """Class labels per row; which are missing (None, NaN, infinite), or None: none."""
-    if is_plain(y, np.int64, 1) and len(y) == X.shape[0]:
-        return y, None
+    plain = _as_array(y, 1)
+    if plain is not None and plain.dtype.kind in "biu" and len(plain) == X.shape[0]:
+        return plain, None
     y = _check_y(estimator, X, y)
     if y.dtype.kind in "biu":
         return y, None
@@ -240,8 +271,8 @@ def encode_labels(y, missing, classes):
         codes = np.full(len(y), np.nan)
         codes[~missing] = encode_labels(y[~missing], None, classes)
         return codes
-    are_wide = y.dtype == classes.dtype == np.int64
-    encode = (_kernels if are_wide else _loops_py).encode_labels
+    are_plain = is_plain(y, np.int64, 1) and is_plain(classes, np.int64, 1)
+    encode = (_kernels if are_plain else _loops_py).encode_labels
     try:
         return encode(y, classes)
     except TypeError:  # labels that cannot be compared
@@ -264,7 +295,7 @@ def check_weights(sample_weight, X):
             "All sample weights are zero: at least one row needs a positive weight."
         )
     if counts.all():
-        return np.ascontiguousarray(weight), None
+        return _readable(weight), None
     return weight[counts], counts
 
 

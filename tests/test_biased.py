@@ -9,7 +9,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from theory_reference import (
     PARAMETERS,
     Aruba,
@@ -276,24 +275,7 @@ def test_partial_fit_knows_classes_that_have_not_come_yet():
         BiasedLogisticRegression().partial_fit([[1.0]], ["b"])
 
 
-# ---- scikit-learn, parameters and errors
-
-
-@parametrize_with_checks(
-    [
-        BiasedRidge(),
-        BiasedRidge(0.1, fit_intercept=False),
-        BiasedLogisticRegression(),
-        BiasedLogisticRegression(0.1, fit_intercept=False),
-    ]
-)
-def test_scikit_learn_check(estimator, check):
-    check(estimator)
-
-
-@pytest.mark.parametrize("kind", [BiasedRidge, BiasedLogisticRegression])
-def test_every_parameter_has_a_constraint(kind):
-    assert kind._parameter_constraints.keys() == kind().get_params().keys()
+# ---- parameters and errors
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])

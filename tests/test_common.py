@@ -3,7 +3,7 @@
 import joblib
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmeta import FMRLClassifier, FMRLRegressor
@@ -13,28 +13,43 @@ from skmeta.linear_model import (
     OGDClassifier,
     OGDRegressor,
 )
-from skmeta.meta_update import AdaptiveOGD, Constant, FollowTheLeader, LinearDecay
+from skmeta.meta_update import (
+    AdaptiveOGD,
+    Constant,
+    FollowTheLeader,
+    GeneralizedLeastSquares,
+    LinearDecay,
+)
 from skmeta.step_size import ARUBA, Doubling, EmpiricalBayes, Fixed
 
-ESTIMATORS = [OGDClassifier(), OGDRegressor(), FMRLClassifier(), FMRLRegressor()]
-RULES = [ARUBA(), Doubling(), EmpiricalBayes(), Fixed()]
+STEPPING = [OGDClassifier(), OGDRegressor()]
+EXACT = [  # two rows are one of weight 2
+    BiasedLogisticRegression(),
+    BiasedRidge(),
+    FMRLClassifier(),
+    FMRLRegressor(),
+]
+ESTIMATORS = STEPPING + EXACT
+RULES = [ARUBA(), Doubling(), EmpiricalBayes(), Fixed(), GeneralizedLeastSquares()]
 RULES += [AdaptiveOGD(), Constant(), FollowTheLeader(), LinearDecay()]
 CONFIGURATIONS = [
     OGDClassifier("hinge", update="ogd", average=True, max_iter=3, radius=10.0),
     OGDRegressor("huber", shuffle=True, max_iter=20, epsilon=1.35),
     FMRLClassifier(step_size="per_coordinate", meta_update="aogd"),
     FMRLClassifier(OGDClassifier(shuffle=True), step_size=Doubling(), n_passes=2),
+    FMRLClassifier(OGDClassifier()),
     FMRLClassifier(step_size="fixed", store_tasks=False, random_state=0),
     FMRLRegressor(step_size="per_coordinate", task_parameter="average"),
     FMRLRegressor(OGDRegressor(shuffle=True, max_iter=20), step_size="fixed"),
-    FMRLRegressor(meta_update=LinearDecay(n_tasks=5), meta_eta0=1.0, store_tasks=False),
+    FMRLRegressor(OGDRegressor(), meta_update=LinearDecay(n_tasks=5), meta_eta0=1.0),
 ]
-EXACT = [
-    FMRLClassifier(BiasedLogisticRegression(), step_size="empirical_bayes"),
-    FMRLRegressor(BiasedRidge(), step_size="empirical_bayes"),
-    FMRLRegressor(BiasedRidge(), step_size=EmpiricalBayes("full"), n_passes=2),
+EXACT_CONFIGURATIONS = [
+    BiasedLogisticRegression(0.1, fit_intercept=False),
+    BiasedRidge(0.1, fit_intercept=False),
+    FMRLClassifier(meta_update="ftl", store_tasks=False),
+    FMRLRegressor(step_size=EmpiricalBayes("full"), n_passes=2),
 ]
-CONFIGURATIONS += EXACT
+CONFIGURATIONS += EXACT_CONFIGURATIONS
 ONE_WEIGHTED_STEP = (
     "one step of weight 2 is not two steps, as in scikit-learn's SGDClassifier and "
     "SGDRegressor, for which scikit-learn expects the same failure"
@@ -61,6 +76,8 @@ OUT_OF_RANGE = [
     (OGDRegressor, "max_iter", 0),
     (OGDRegressor, "epsilon", -0.1),
     (OGDRegressor, "quantile", 1.0),
+    (BiasedRidge, "alpha", 0.0),
+    (BiasedRidge, "noise", 0.0),
     (FMRLClassifier, "meta_eta0", -0.1),
     (FMRLRegressor, "task_parameter", "first"),
     (FMRLRegressor, "meta_update", "adam"),
@@ -90,7 +107,7 @@ OUT_OF_RANGE = [
 
 def learn(estimator, method):
     """Call fit or partial_fit, the latter as its first call."""
-    if method == "partial_fit" and "Classifier" in type(estimator).__name__:
+    if method == "partial_fit" and is_classifier(estimator):
         return estimator.partial_fit(X, Y, classes=[0, 1])
     return getattr(estimator, method)(X, Y)
 
@@ -106,7 +123,9 @@ def holding(obj):
 @parametrize_with_checks(
     ESTIMATORS + CONFIGURATIONS,
     expected_failed_checks=lambda estimator: (
-        {} if any(estimator is one for one in EXACT) else EXPECTED_FAILURES
+        {}
+        if any(estimator is one for one in EXACT + EXACT_CONFIGURATIONS)
+        else EXPECTED_FAILURES
     ),
     xfail_strict=True,
 )

@@ -27,9 +27,18 @@ SHARED = ["coef_", "intercept_", "step_size_", "history_", "n_tasks_seen_"]
 BY_TASK = ["task_labels_", "task_coef_", "task_intercept_"]
 ATTRIBUTES = [*SHARED, *BY_TASK, "n_tasks_skipped_"]
 on_all_problems = pytest.mark.parametrize("problem", PROBLEMS)
-# 'empirical_bayes' needs other inner learners: test_empirical_bayes.py
-WITH_STEPS = sorted(STEP_SIZES.keys() - {"empirical_bayes"})
-on_all_step_sizes = pytest.mark.parametrize("step_size", WITH_STEPS)
+# the default, solved exactly; and one with parameters of its own, OGD
+on_both_learners = pytest.mark.parametrize("inner", [None, {}], ids=["exact", "ogd"])
+LETTER = ARUBA(per_coordinate=True)  # of the formulas; the name stands for several
+# 'empirical_bayes' is for other inner learners than OGD
+WITH_STEPS = [*sorted(STEP_SIZES.keys() - {"empirical_bayes"}), LETTER]
+on_all_step_sizes = pytest.mark.parametrize("step_size", WITH_STEPS, ids=str)
+PAIRS = [
+    (step_size, meta_update)
+    for step_size in (*WITH_STEPS, "empirical_bayes")
+    for meta_update in sorted(META_UPDATES)
+    if meta_update != "gls" or step_size == "empirical_bayes"
+]
 
 
 def make(problem, n_tasks=12, n_samples=(1, 7), seed=0, **params):
@@ -123,7 +132,7 @@ def reference(X, y, tasks, weight, *, loss, update, average, meta_update, step_s
     """phi, task parameters, history and step sizes; for the defaults of all rules."""
     X, Y = np.column_stack([X, np.ones(len(X))]), targets(y)
     phi = np.zeros((Y.shape[1], X.shape[1]))
-    coordinates = phi.shape if step_size == "per_coordinate" else (1, 1)
+    coordinates = phi.shape if step_size is LETTER else (1, 1)
     b, g, D = np.ones(coordinates), np.ones(coordinates), 0.1
     parameters, history, weight_sum = [], [], 0.0
     for t, task in enumerate(in_order(tasks), start=1):
@@ -140,7 +149,7 @@ def reference(X, y, tasks, weight, *, loss, update, average, meta_update, step_s
         parameters.append(theta)
         squares = (gradients**2).sum()
         history.append((m, np.mean(losses), distance, squares, np.mean(eta)))
-        if step_size == "per_coordinate":
+        if step_size is LETTER:
             b = b + moved**2 / 2 + 1 / (t + 1)
             g = g + (gradients**2).sum(axis=0) + 1 / (t + 1)
         else:
@@ -162,8 +171,10 @@ def reference(X, y, tasks, weight, *, loss, update, average, meta_update, step_s
 
 
 @pytest.mark.parametrize("average", [False, True], ids=["last", "average"])
-@pytest.mark.parametrize("meta_update", sorted(META_UPDATES))
-@on_all_step_sizes
+@pytest.mark.parametrize("meta_update", ["aogd", "constant", "ftl", "linear"])
+@pytest.mark.parametrize(
+    "step_size", ["doubling", "fixed", "isotropic", LETTER], ids=str
+)
 @pytest.mark.parametrize(
     "problem, update",
     [("regression", "implicit"), *product(PROBLEMS, ["ogd"])],
@@ -213,8 +224,7 @@ def test_equals_the_naive_loop(
 # ---- fit is partial_fit, task by task, to the last bit
 
 
-@pytest.mark.parametrize("meta_update", sorted(META_UPDATES))
-@on_all_step_sizes
+@pytest.mark.parametrize("step_size, meta_update", PAIRS)
 @on_all_problems
 def test_fit_equals_partial_fit_task_by_task(problem, step_size, meta_update, kernel):
     X, y, tasks = make(problem)
@@ -251,9 +261,10 @@ def test_fit_equals_partial_fit_for_any_input(
 
 
 @on_all_problems
-def test_calls_may_hold_any_number_of_tasks(problem):
+@on_both_learners
+def test_calls_may_hold_any_number_of_tasks(problem, inner):
     X, y, tasks = make(problem)
-    model = model_for(problem)
+    model = model_for(problem, inner=inner)
     fitted = clone(model).fit(X, y, tasks=tasks)
     labels = in_order(tasks)
     for some in (labels[:5], labels[5:6], labels[6:]):
@@ -278,21 +289,23 @@ def test_random_state_decides_the_shuffling():
 
 
 @on_all_problems
-def test_standing_together_or_interleaved(problem):
+@on_both_learners
+def test_standing_together_or_interleaved(problem, inner):
     X, y, tasks = make(problem)
     first = {task: np.flatnonzero(tasks == task)[0] for task in tasks}
     rows = np.lexsort((np.arange(len(y)), [first[task] for task in tasks]))
-    interleaved = model_for(problem).fit(X, y, tasks=tasks)
-    together = model_for(problem).fit(X[rows], y[rows], tasks=tasks[rows])
+    interleaved = model_for(problem, inner=inner).fit(X, y, tasks=tasks)
+    together = model_for(problem, inner=inner).fit(X[rows], y[rows], tasks=tasks[rows])
     assert_equal_models(together, interleaved)
 
 
 @on_all_problems
-def test_names_of_the_tasks(problem):
+@on_both_learners
+def test_names_of_the_tasks(problem, inner):
     X, y, tasks = make(problem)
-    model = model_for(problem).fit(X, y, tasks=tasks)
+    model = model_for(problem, inner=inner).fit(X, y, tasks=tasks)
     names = np.array([f"task {-task}" for task in tasks])
-    renamed = model_for(problem).fit(X, y, tasks=names)
+    renamed = model_for(problem, inner=inner).fit(X, y, tasks=names)
     assert renamed.task_labels_.tolist() == in_order(names)
     others = [name for name in ATTRIBUTES if name != "task_labels_"]
     assert_equal_models(renamed, model, others)
@@ -315,11 +328,12 @@ def test_rotating_the_features_rotates_the_weights(problem, update, step_size):
 
 
 @on_all_problems
-def test_single_precision_only_rounds_the_features(problem):
+@on_both_learners
+def test_single_precision_only_rounds_the_features(problem, inner):
     X, y, tasks = make(problem)
     X = X.astype(np.float32)
-    single = model_for(problem).fit(X, y, tasks=tasks)
-    double = model_for(problem).fit(X.astype(np.float64), y, tasks=tasks)
+    single = model_for(problem, inner=inner).fit(X, y, tasks=tasks)
+    double = model_for(problem, inner=inner).fit(X.astype(np.float64), y, tasks=tasks)
     assert_equal_models(single, double)
     assert single.coef_.dtype == single.task_coef_.dtype == np.float64
     assert single.adapt(X, y).coef_.dtype == np.float64
@@ -327,11 +341,12 @@ def test_single_precision_only_rounds_the_features(problem):
 
 
 @on_all_problems
-def test_sparse_equals_dense(problem):
+@on_both_learners
+def test_sparse_equals_dense(problem, inner):
     X, y, tasks = make(problem)
     X[X < 0] = 0.0
-    dense = model_for(problem).fit(X, y, tasks=tasks)
-    sparse = model_for(problem).fit(sp.csr_array(X), y, tasks=tasks)
+    dense = model_for(problem, inner=inner).fit(X, y, tasks=tasks)
+    sparse = model_for(problem, inner=inner).fit(sp.csr_array(X), y, tasks=tasks)
     for name in ("coef_", "intercept_", "task_coef_", "task_intercept_"):
         assert_allclose(getattr(sparse, name), getattr(dense, name), atol=1e-12)
     assert_allclose(
@@ -362,10 +377,13 @@ def test_rows_of_weight_zero_leave_no_trace(problem, labelled, convert):
 
 
 @on_all_problems
-def test_weights_of_one_are_no_weights(problem):
+@on_both_learners
+def test_weights_of_one_are_no_weights(problem, inner):
     X, y, tasks = make(problem)
-    model = model_for(problem).fit(X, y, tasks=tasks)
-    weighted = model_for(problem).fit(X, y, tasks=tasks, sample_weight=np.ones(len(y)))
+    model = model_for(problem, inner=inner).fit(X, y, tasks=tasks)
+    weighted = model_for(problem, inner=inner).fit(
+        X, y, tasks=tasks, sample_weight=np.ones(len(y))
+    )
     assert_equal_models(weighted, model)
 
 
@@ -373,10 +391,11 @@ def test_weights_of_one_are_no_weights(problem):
 
 
 @on_all_problems
-def test_a_second_pass_sees_the_same_tasks_again(problem):
+@on_both_learners
+def test_a_second_pass_sees_the_same_tasks_again(problem, inner):
     X, y, tasks = make(problem)
-    twice = model_for(problem, n_passes=2).fit(X, y, tasks=tasks)
-    unrolled = model_for(problem).fit(
+    twice = model_for(problem, inner=inner, n_passes=2).fit(X, y, tasks=tasks)
+    unrolled = model_for(problem, inner=inner).fit(
         np.tile(X, (2, 1)), np.tile(y, 2), tasks=np.concatenate([tasks, tasks + 100])
     )
     assert_equal_models(twice, unrolled, SHARED)
@@ -431,13 +450,14 @@ def test_tasks_are_forgotten_once_they_are_no_longer_stored():
 
 
 @on_all_problems
-def test_fit_starts_again_unless_warm(problem):
+@on_both_learners
+def test_fit_starts_again_unless_warm(problem, inner):
     X, y, tasks = make(problem)
-    once = model_for(problem).fit(X, y, tasks=tasks)
-    model = model_for(problem).fit(X[::-1], y[::-1], tasks=tasks[::-1])
+    once = model_for(problem, inner=inner).fit(X, y, tasks=tasks)
+    model = model_for(problem, inner=inner).fit(X[::-1], y[::-1], tasks=tasks[::-1])
     assert_equal_models(model.fit(X, y, tasks=tasks), once)
 
-    warm = model_for(problem, warm_start=True).fit(X, y, tasks=tasks)
+    warm = model_for(problem, inner=inner, warm_start=True).fit(X, y, tasks=tasks)
     assert_equal_models(warm, once)
     warm.fit(X, y, tasks=tasks + 6)  # known tasks do not go on from their own
     once.partial_fit(X, y, tasks=tasks + 100)
@@ -569,9 +589,10 @@ def test_a_meta_step_of_one_is_learning_on_and_on(problem):
 
 @pytest.mark.parametrize("convert", [np.array, sp.csr_array, np.float32])
 @on_all_problems
-def test_rows_of_a_known_task_use_its_own_parameters(problem, convert, kernel):
+@on_both_learners
+def test_rows_of_a_known_task_use_its_own_parameters(problem, convert, kernel, inner):
     X, y, tasks = make(problem)
-    model = model_for(problem).fit(X, y, tasks=tasks)
+    model = model_for(problem, inner=inner).fit(X, y, tasks=tasks)
     queried = np.where(tasks % 3 == 0, -1, tasks)  # a third of the rows: an unknown one
     coef = dict(zip(model.task_labels_, model.task_coef_, strict=True))
     intercept = dict(zip(model.task_labels_, model.task_intercept_, strict=True))
@@ -614,9 +635,10 @@ def test_unknown_task_can_raise():
 
 
 @on_all_problems
-def test_score_is_the_metric_of_that_prediction(problem):
+@on_both_learners
+def test_score_is_the_metric_of_that_prediction(problem, inner):
     X, y, tasks = make(problem)
-    model = model_for(problem).fit(X, y, tasks=tasks)
+    model = model_for(problem, inner=inner).fit(X, y, tasks=tasks)
     metric = r2_score if problem == "regression" else accuracy_score
     weight = np.random.default_rng(0).uniform(size=len(y))
     for labels, weights in product([None, tasks, 3], [None, weight]):
@@ -714,18 +736,21 @@ def test_adapting_scales_the_step_with_the_length_of_the_task(inner, step_size):
 @pytest.mark.parametrize(
     "names", [np.array(["no", "so", "yes"]), np.array([-5, 2, 7])], ids=["str", "int"]
 )
-def test_a_task_may_hold_one_class_only(problem, names):
+@on_both_learners
+def test_a_task_may_hold_one_class_only(problem, names, inner):
     X, y, tasks = make(problem)
     y = names[y]
     classes = np.unique(y)
-    model = model_for(problem).fit(X, y, tasks=tasks)
+    model = model_for(problem, inner=inner).fit(X, y, tasks=tasks)
     assert_array_equal(model.classes_, classes)
     rows = y == classes[0]
     model.partial_fit(X[rows], y[rows], tasks="one class")
     adapted = model.adapt(X[rows], y[rows])
     assert_array_equal(adapted.classes_, classes)
     assert set(adapted.predict(X)) <= set(classes)
-    first = model_for(problem).partial_fit(X[rows], y[rows], classes=classes[::-1])
+    first = model_for(problem, inner=inner).partial_fit(
+        X[rows], y[rows], classes=classes[::-1]
+    )
     assert_array_equal(first.classes_, classes)
     assert first.coef_.shape == model.coef_.shape == (len(targets(y)[0]), N_FEATURES)
 
@@ -740,11 +765,12 @@ def test_a_task_may_hold_one_class_only(problem, names):
         ("three-classes", [-7, 0, 5]),
     ],
 )
-def test_names_of_the_classes_do_not_matter(problem, names):
+@on_both_learners
+def test_names_of_the_classes_do_not_matter(problem, names, inner):
     X, y, tasks = make(problem)
-    model = model_for(problem).fit(X, y, tasks=tasks)
+    model = model_for(problem, inner=inner).fit(X, y, tasks=tasks)
     names = np.array(names)
-    named = model_for(problem).fit(X, names[y], tasks=tasks)
+    named = model_for(problem, inner=inner).fit(X, names[y], tasks=tasks)
     assert_equal_models(named, model)
     expected = names[model.predict(X, tasks=tasks)]
     assert_array_equal(named.predict(X, tasks=tasks), expected)

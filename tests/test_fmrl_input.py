@@ -12,12 +12,16 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
 from skmeta import FMRLClassifier, FMRLRegressor, _kernels
+from skmeta._kernels import _loops_py
 from skmeta.datasets import make_task_classification, make_task_regression
 from skmeta.linear_model import OGDClassifier, OGDRegressor
 
 KINDS = {"regressor": FMRLRegressor, "classifier": FMRLClassifier}
 on_both_kinds = pytest.mark.parametrize("kind", KINDS)
 on_both_methods = pytest.mark.parametrize("method", ["fit", "partial_fit"])
+on_both_learners = pytest.mark.parametrize(
+    "step_size", ["empirical_bayes", "isotropic"], ids=["exact", "ogd"]
+)
 on_fresh_and_fitted = pytest.mark.parametrize("fitted", [False, True])
 BAD = 28  # a row of the last task: its row 3
 
@@ -201,8 +205,11 @@ def by_kind(common, special):
 @on_fresh_and_fitted
 @on_both_methods
 @by_kind(cases(BAD_X, BAD_CALLS), {k: cases(BAD_Y[k], WRONG_KIND[k]) for k in KINDS})
-def test_bad_call_is_refused_without_a_trace(kind, change, message, method, fitted):
-    model, call = started(kind, fitted), good_call(kind)
+@on_both_learners
+def test_bad_call_is_refused_without_a_trace(
+    kind, change, message, method, fitted, step_size
+):
+    model, call = started(kind, fitted, step_size=step_size), good_call(kind)
     if isinstance(change(call).get("X"), pd.DataFrame) and fitted:
         call["X"] = as_frame(call["X"])
         model.fit(**call)
@@ -289,9 +296,17 @@ def test_rows_of_weight_zero_are_counted_in_messages():
 @pytest.mark.parametrize("n_calls", [1, 2], ids=["first pass", "second pass"])
 @on_fresh_and_fitted
 @on_both_kinds
-def test_interruption_leaves_no_trace(kind, fitted, n_calls, monkeypatch):
-    model, call = started(kind, fitted, n_passes=2), good_call(kind)
-    real, calls = _kernels.learn_tasks, []
+@pytest.mark.parametrize(
+    "step_size, loops",
+    [("isotropic", _kernels), ("empirical_bayes", _loops_py)],
+    ids=["ogd", "exact"],
+)
+def test_interruption_leaves_no_trace(
+    kind, fitted, n_calls, step_size, loops, monkeypatch
+):
+    model = started(kind, fitted, step_size=step_size, n_passes=2)
+    call = good_call(kind)
+    real, calls = loops.learn_tasks, []
 
     def interrupted(*arguments):
         calls.append(real(*arguments))
@@ -299,7 +314,7 @@ def test_interruption_leaves_no_trace(kind, fitted, n_calls, monkeypatch):
             raise KeyboardInterrupt
         return calls[-1]
 
-    monkeypatch.setattr(_kernels, "learn_tasks", interrupted)
+    monkeypatch.setattr(loops, "learn_tasks", interrupted)
     with unchanged(model), pytest.raises(KeyboardInterrupt):
         model.fit(**call)
     assert calls == [6] * n_calls
@@ -341,10 +356,11 @@ def test_interruption_wherever_a_label_is_looked_up_leaves_no_trace():
     assert n_hashes > 8 and model.n_tasks_seen_ == 12
 
 
+@on_both_learners
 @on_both_kinds
-def test_after_a_failure_learning_goes_on_as_if_nothing_had_been(kind):
+def test_after_a_failure_learning_goes_on_as_if_nothing_had_been(kind, step_size):
     call = good_call(kind)
-    model, other = (started(kind, True) for _ in range(2))
+    model, other = (started(kind, True, step_size=step_size) for _ in range(2))
     for names in ("new", "known"):
         spoilt = call | with_entry("X", np.nan)(call)
         if names == "known":

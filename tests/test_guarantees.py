@@ -338,13 +338,14 @@ def test_bound_is_an_equality_for_linear_losses():
 @pytest.mark.parametrize("task_parameter", ["last", "average"])
 @pytest.mark.parametrize("given_start", [False, True], ids=["zero", "given"])
 @pytest.mark.parametrize("n_classes", [0, 2, 3])
+@pytest.mark.parametrize("step_size", ["isotropic", "empirical_bayes"])
 @given(
     seed=seeds,
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=8),
     scale=scales,
 )
 def test_follow_the_leader_is_exact(
-    task_parameter, given_start, n_classes, seed, lengths, scale
+    task_parameter, given_start, n_classes, step_size, seed, lengths, scale
 ):
     """Paid distances = distances to the best single start + sum of the moves."""
     rng = np.random.default_rng(seed)
@@ -352,6 +353,8 @@ def test_follow_the_leader_is_exact(
     init = 5.0 * scale * rng.normal(size=shape)
     model = (FMRLClassifier if n_classes else FMRLRegressor)(
         task_parameter=task_parameter,
+        step_size=step_size,
+        meta_update="ftl",
         init=(init if n_classes else init[0]) if given_start else "zero",
     )
     options = {"classes": np.arange(n_classes)} if n_classes else {}

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.linear_model import SGDRegressor
 
 from skmeta import FMRLRegressor
 from skmeta.datasets import make_task_regression
+from skmeta.linear_model import BiasedRidge, OGDRegressor
 from skmeta.meta_update import (
     META_UPDATES,
     AdaptiveOGD,
     Constant,
     FollowTheLeader,
+    GeneralizedLeastSquares,
     LinearDecay,
 )
 
@@ -24,6 +27,9 @@ UPDATES = [
 ROOTS = np.sqrt([4, 9, 1, 25, 2, 2, 7])
 SUMS = np.cumsum(ROOTS)
 INIT = [1.0, -2.0, 0.5]
+on_both_learners = pytest.mark.parametrize(
+    "step_size", ["empirical_bayes", "isotropic"], ids=["exact", "ogd"]
+)
 
 
 def shares(update, phi_given=False, meta_eta0=0.7):
@@ -80,8 +86,9 @@ def test_adaptive_ogd_jumps_to_the_first_task_unless_phi_was_given():
 
 @pytest.mark.parametrize("init", [None, INIT], ids="init={}".format)
 @pytest.mark.parametrize("update", UPDATES, ids=repr)
-def test_initialization_moves_by_its_share(update, init, data):
-    params = {} if init is None else {"init": init}
+@on_both_learners
+def test_initialization_moves_by_its_share(step_size, update, init, data):
+    params = {"step_size": step_size} | ({} if init is None else {"init": init})
     phis, thetas, lengths = run(data, meta_update=update, meta_eta0=0.7, **params)
     roots = np.sqrt(lengths)
     sums = np.cumsum(roots)
@@ -92,9 +99,11 @@ def test_initialization_moves_by_its_share(update, init, data):
 
 
 @pytest.mark.parametrize("init", ["zero", INIT], ids="init={}".format)
-def test_leader_is_the_weighted_mean_of_all_task_parameters(init, data):
+@on_both_learners
+def test_leader_is_the_weighted_mean_of_all_task_parameters(step_size, init, data):
     X, y, tasks = data
-    model = FMRLRegressor(meta_update="ftl", init=init).fit(X, y, tasks=tasks)
+    model = FMRLRegressor(meta_update="ftl", step_size=step_size, init=init)
+    model.fit(X, y, tasks=tasks)
     weights = np.sqrt(np.bincount(tasks))
     mean_coef = np.average(model.task_coef_, axis=0, weights=weights)
     mean_intercept = np.average(model.task_intercept_, axis=0, weights=weights)
@@ -102,10 +111,12 @@ def test_leader_is_the_weighted_mean_of_all_task_parameters(init, data):
     assert_allclose(model.intercept_, mean_intercept)
 
 
-def test_leader_minimises_the_weighted_distances_exactly(data):
+@on_both_learners
+def test_leader_minimises_the_weighted_distances_exactly(step_size, data):
     """(G3): sum of distances paid = sum at the best fixed phi + the price of not
     knowing it."""
-    phis, thetas, lengths = run(data, meta_update="ftl", init=INIT)
+    params = {"meta_update": "ftl", "step_size": step_size, "init": INIT}
+    phis, thetas, lengths = run(data, **params)
     w = np.sqrt(lengths)
     paid = w / 2 * ((thetas - phis[:-1]) ** 2).sum(axis=1)
     leader = np.average(thetas, axis=0, weights=w)
@@ -125,10 +136,76 @@ def test_decay_counts_tasks_over_calls_and_passes(data):
     assert_array_equal(model.coef_, at_the_end)
 
 
+# ---- the mean under a learned prior
+
+
+def test_generalized_least_squares_under_a_known_prior():
+    """That of the first meta-batch: one half of the target's variance is the noise's,
+    a quarter the intercept's, a quarter shared by the slopes. One more row per
+    parameter says that the mean is zero.
+    """
+    X, y, tasks = make_task_regression(9, (1, 12), 3, random_state=0)
+    X, y = [1.0, 1e3, 1e-3] * X + [0.0, 500.0, 1.0], 20.0 * y - 7.0
+    model = FMRLRegressor(meta_update="gls", meta_batch_size=9)
+    model.fit(X, y, tasks=tasks)
+    design = np.c_[(X - X.mean(axis=0)) / X.std(axis=0), np.ones(len(X))]
+    target = (y - y.mean()) / y.std()
+    prior = np.diag([1 / 6, 1 / 6, 1 / 6, 1 / 2])
+    same_task = np.equal.outer(tasks, tasks)
+    covariance = np.eye(len(X)) / 2 + same_task * (design @ prior @ design.T) / 2
+    precision = np.linalg.inv(covariance)
+    information = design.T @ precision @ design + np.linalg.inv(prior)
+    mean = np.linalg.solve(information, design.T @ precision @ target)
+    coef = mean[:-1] * y.std() / X.std(axis=0)
+    intercept = mean[-1] * y.std() + y.mean() - X.mean(axis=0) @ coef
+    assert_allclose(model.coef_, coef, rtol=1e-9)
+    assert_allclose(model.intercept_, [intercept], rtol=1e-9)
+
+
+def test_generalized_least_squares_is_nearer_to_the_mean_than_the_leader():
+    """Where most tasks are too short to tell their parameters."""
+    rng = np.random.default_rng(0)
+    mean, errors = np.array([3.0, -1.0, 0.5, 2.0]), []
+    for _ in range(20):
+        lengths = rng.choice([1, 2, 3, 30], size=40)
+        tasks = np.repeat(np.arange(40), lengths)
+        X = rng.normal(size=(len(tasks), 3))
+        theta = mean + rng.normal(size=(40, 4))
+        y = (X * theta[tasks, :3]).sum(axis=1) + theta[tasks, 3]
+        y += rng.normal(size=len(y))
+        models = [FMRLRegressor(meta_update=name) for name in ("gls", "ftl")]
+        found = [model.fit(X, y, tasks=tasks) for model in models]
+        found = np.array([np.append(one.coef_, one.intercept_) for one in found])
+        errors.append(((found - mean) ** 2).sum(axis=1))
+    gls, ftl = np.mean(errors, axis=0)
+    assert gls < 0.8 * ftl
+
+
+@pytest.mark.parametrize("update", ["gls", GeneralizedLeastSquares()], ids=str)
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"estimator": OGDRegressor()},
+        {"estimator": SGDRegressor()},
+        {"estimator": BiasedRidge(), "step_size": "isotropic"},
+        {"step_size": "per_coordinate"},
+    ],
+    ids=str,
+)
+def test_generalized_least_squares_needs_a_learned_prior(params, update, data):
+    X, y, tasks = data
+    model = FMRLRegressor(meta_update=update, **params)
+    with pytest.raises(
+        ValueError, match="meta_update=.*learned prior.*'empirical_bayes'.*'ftl'"
+    ):
+        model.fit(X, y, tasks=tasks)
+    assert not hasattr(model, "coef_")
+
+
 # ---- the updates as objects
 
 
-@pytest.mark.parametrize("update", UPDATES, ids=repr)
+@pytest.mark.parametrize("update", [*UPDATES, GeneralizedLeastSquares()], ids=repr)
 def test_parameters_clone_and_repr(update):
     copy = clone(update)
     assert copy is not update
@@ -144,6 +221,7 @@ def test_parameters_clone_and_repr(update):
         ("ftl", FollowTheLeader()),
         ("aogd", AdaptiveOGD()),
         ("constant", Constant()),
+        ("gls", GeneralizedLeastSquares()),
         ("linear", LinearDecay()),
     ],
 )
@@ -153,7 +231,7 @@ def test_a_name_stands_for_the_object_with_defaults(name, update, data):
 
 
 def test_every_name_is_tested():
-    assert META_UPDATES.keys() == {"ftl", "aogd", "constant", "linear"}
+    assert META_UPDATES.keys() == {"aogd", "constant", "ftl", "gls", "linear"}
 
 
 # ---- updates of the user's own
@@ -173,6 +251,8 @@ class HalfConstant(Constant):
 
 
 @pytest.mark.parametrize("update", [Half, HalfConstant])
-def test_any_object_with_the_method_will_do(update, data):
-    phis, thetas, _ = run(data, meta_update=update(), meta_eta0=0.1)
+@on_both_learners
+def test_any_object_with_the_method_will_do(step_size, update, data):
+    params = {"meta_update": update(), "meta_eta0": 0.1, "step_size": step_size}
+    phis, thetas, _ = run(data, **params)
     assert_allclose(phis[1:], (phis[:-1] + thetas) / 2, atol=1e-14)

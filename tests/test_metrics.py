@@ -471,7 +471,9 @@ def by_hand(model, tasks):
 
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss", "huber"])
 @pytest.mark.parametrize("update", ["ogd", "implicit", "ftrl"])
-@pytest.mark.parametrize("step_size", ["isotropic", "per_coordinate"])
+@pytest.mark.parametrize(
+    "step_size", ["isotropic", ARUBA(per_coordinate=True)], ids=str
+)
 def test_report_is_what_partial_fit_and_adapt_tell(
     loss, update, step_size, kernel, global_random_seed
 ):

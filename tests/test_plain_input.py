@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 
@@ -68,7 +69,7 @@ FORMS = {
 @pytest.mark.parametrize("n_classes", [0, 2, 4])
 @pytest.mark.parametrize("step_size", ["isotropic", "empirical_bayes"])
 def test_other_forms_of_the_same_numbers(
-    step_size, form, n_classes, global_random_seed
+    form, n_classes, step_size, global_random_seed
 ):
     of_X, of_y = FORMS[form]
     model = (FMRLClassifier if n_classes else FMRLRegressor)(step_size=step_size)
@@ -83,6 +84,29 @@ def test_other_forms_of_the_same_numbers(
     assert_same(plain, other)
     adapted, expected = other.adapt(of_X(X), of_y(y)), plain.adapt(np.asarray(X), y)
     assert_array_equal(adapted.coef_, expected.coef_)
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [OGDClassifier(), FMRLClassifier(OGDClassifier()), FMRLClassifier()],
+    ids=str,
+)
+def test_misaligned_arrays_of_every_kind(learner):
+    """Views of the bytes of a file may be: of weights and of sparse matrices too."""
+    (X, y), *_ = make_tasks(0, n_classes=2)
+    X, y = X * (X > 0), y.astype(np.float64)
+    weight = np.linspace(1.0, 2.0, len(y))
+    expected = clone(learner).fit(X, y, sample_weight=weight)
+    csr = sp.csr_array(X)
+    moved = csr.copy()
+    for name in ("data", "indices", "indptr"):
+        setattr(moved, name, misaligned(getattr(csr, name)))
+    for features in (misaligned(X), csr, moved):
+        model = clone(learner).fit(
+            features, misaligned(y), sample_weight=misaligned(weight)
+        )
+        assert_allclose(model.coef_, expected.coef_, rtol=1e-12)
+        assert_array_equal(model.predict(features), expected.predict(X))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from skmeta import FMRLRegressor
 from skmeta.datasets import make_task_regression
 from skmeta.linear_model import OGDRegressor
-from skmeta.step_size import ARUBA, STEP_SIZES, Doubling, Fixed
+from skmeta.step_size import ARUBA, STEP_SIZES, Doubling, EmpiricalBayes, Fixed
 
 SHAPE = (2, 4)
 LENGTHS = [5, 1, 9, 4, 4]
@@ -153,7 +153,7 @@ def test_per_coordinate_step_sizes_of_a_fit(data):
     """Tasks that do not differ in a coordinate, and have no gradient there."""
     X, y, tasks = data
     X = np.column_stack([X, np.zeros(len(X))])
-    model = FMRLRegressor(step_size="per_coordinate").fit(X, y, tasks=tasks)
+    model = FMRLRegressor(step_size=ARUBA(per_coordinate=True)).fit(X, y, tasks=tasks)
     assert model.step_size_.shape == (1, 5)
     assert_allclose(model.step_size_[0, 3], 1.0)  # eps / zeta, for ever
     assert not np.isclose(model.step_size_[0, [0, 1, 2, 4]], 1.0).any()
@@ -185,7 +185,8 @@ def test_fixed_takes_one_step_size_per_parameter():
         ("fixed", Fixed()),
         ("doubling", Doubling()),
         ("isotropic", ARUBA()),
-        ("per_coordinate", ARUBA(per_coordinate=True)),
+        ("per_coordinate", ARUBA((0.3, 1.0, 3.0, 10.0, 30.0), per_coordinate=True)),
+        ("empirical_bayes", EmpiricalBayes()),
     ],
 )
 def test_a_name_stands_for_the_object_with_defaults(name, rule, data):
@@ -197,7 +198,6 @@ def test_a_name_stands_for_the_object_with_defaults(name, rule, data):
 
 
 def test_every_name_is_tested():
-    """'empirical_bayes' in test_empirical_bayes.py."""
     tested = {"fixed", "doubling", "isotropic", "per_coordinate", "empirical_bayes"}
     assert STEP_SIZES.keys() == tested
 

@@ -182,8 +182,8 @@ def learn_tasks(
             grad_sq[t] = squares
         elif algorithm.learns_prior:
             now = clock + (1.0, np.sqrt(m))
-            found = parameter[np.newaxis]
-            if not algorithm.learn_prior(batch, [t], phi, rule, now, found):
+            found, distances = parameter[np.newaxis], history["distance"][t : t + 1]
+            if not algorithm.learn_prior(batch, [t], phi, rule, now, found, distances):
                 return t
             parameter, clock[:] = found[0], now
         else:

@@ -52,12 +52,13 @@ class Algorithm:
         """Whether the step size learns from the rows of finished tasks."""
         return hasattr(self.step_size, "observe_tasks")
 
-    def learn_prior(self, batch, numbers, phi, rule, clock, parameters):
+    def learn_prior(self, batch, numbers, phi, rule, clock, parameters, distances):
         """Move `rule` and `phi` after the tasks of these numbers, which had one prior.
 
         Returns False, and changes nothing, if that ends in non-finite numbers. The
         first tasks of all had no prior: what they ended at, in `parameters`, is
-        replaced by their posterior means under the prior that they began.
+        replaced by their posterior means under the prior that they began, and
+        `distances` by the distances of these from `phi`.
         """
         tasks = [task_loss(batch, t, self.learner, len(phi)) for t in numbers]
         learned = rule.copy()
@@ -68,14 +69,16 @@ class Algorithm:
         ends_at_mean = isinstance(self.task_parameter, (Last, Regularized))
         if len(numbers) < clock[0] or not ends_at_mean:
             found = parameters
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = np.sqrt(((found - phi) ** 2).sum(axis=(1, 2)))
         if not isinstance(self.meta_update, GeneralizedLeastSquares):
             weights = np.sqrt([len(task.weight) for task in tasks])
             way = np.average(found - phi, axis=0, weights=weights)
             way *= self.meta_step(clock, weights.sum(), len(tasks))
-        if not (np.isfinite(learned).all() and np.isfinite(way).all()):
+        if not all(np.isfinite(part).all() for part in (learned, way, moved)):
             return False
         phi += way
-        rule[:], parameters[:] = learned, found
+        rule[:], parameters[:], distances[:] = learned, found, moved
         return True
 
     def step(self, state, n_samples):

@@ -85,6 +85,8 @@ class MetaBatch:
     def move(self):
         """Learn the step size, and move towards the weighted mean of the parameters."""
         state, learned = self._state, np.flatnonzero(self.done[self.leader])
+        if len(self._runs) > 1:
+            self._judge()
         if not learned.size:
             return
         weights = np.sqrt(self.history["n_samples"][self.leader, learned])
@@ -98,19 +100,22 @@ class MetaBatch:
                 if self.done[k, t]:
                     seen = moves[k, t], self.grad_sq[k, t]
                     algorithm.step_size.observe(rule, *seen, state.clock[0])
-        if len(self._runs) > 1:
-            losses = self.history["loss"] * self.history["n_samples"]
-            losses = np.where(self.done, losses, np.inf)[:, learned].sum(axis=1)
-            self._algorithm.step_size.judge(state.rule, losses)
         share = self._algorithm.meta_step(state.clock, weights.sum(), len(learned))
         mean = np.average(moves[self.leader, learned], axis=0, weights=weights)
         state.phi += share * mean
+
+    def _judge(self):
+        """Compare the candidates on every task that one of them could learn from."""
+        losses = self.history["loss"] * self.history["n_samples"]
+        losses = np.where(self.done, losses, np.inf)[:, self.done.any(axis=0)]
+        self._algorithm.step_size.judge(self._state.rule, losses.sum(axis=1))
 
     def _move_prior(self, learned, weights):
         state, batch = self._state, self._batch
         state.clock += (len(learned), weights.sum())
         found = self.parameters[self.leader, learned]
-        moving = state.phi, state.rule, state.clock, found
+        distances = self.history["distance"][self.leader, learned]
+        moving = state.phi, state.rule, state.clock, found, distances
         if not self._algorithm.learn_prior(batch, learned, *moving):
             raise ValueError(
                 f"The meta-batch of {len(learned)} tasks that begins with row "
@@ -118,6 +123,7 @@ class MetaBatch:
                 "scale the features and the target."
             )
         self.parameters[self.leader, learned] = found
+        self.history["distance"][self.leader, learned] = distances
 
 
 class Threads:
