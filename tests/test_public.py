@@ -193,9 +193,9 @@ TREES = {
 FLOORS = [
     {"_matrices"},
     {"_losses", "_sklearn", "_tasks", "_version", "metrics"},
-    {"_solvers", "_validation"},
+    {"_solvers"},
     {"_kernels"},
-    {"_prior"},
+    {"_prior", "_validation"},
     {"datasets", "linear_model", "meta_update", "step_size"},
     {"fmrl"},
     {"inspection"},

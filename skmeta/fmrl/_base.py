@@ -235,8 +235,8 @@ class _BaseFMRL(BaseEstimator):
                 self._report(state, n_pass, n_passes or 1, n_tasks - len(failed))
         if kept:
             if failed:
-                parameters = np.delete(parameters, failed, axis=0)
-                names = [name for t, name in enumerate(names) if t not in failed]
+                learned = np.delete(np.arange(n_tasks), failed)
+                parameters, names = parameters[learned], [names[t] for t in learned]
             state.known = state.known.store(names, parameters)
         return state
 
