@@ -5,6 +5,7 @@ is the residual or the margin of sample i in row k of the weights. Parameters ha
 (n_outputs, n_features + 1), the intercept last.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -98,6 +99,7 @@ def _on_sphere(at, theta, radius):
     """Where a path of shrinking parameters, at(multiplier, start), meets the sphere."""
     path = [theta]
 
+    @cache  # each value comes from a start of its own: a bracket must keep its signs
     def excess(log_multiplier):
         path[0] = at(np.exp(log_multiplier), path[0])
         return np.linalg.norm(path[0]) - radius
@@ -107,7 +109,9 @@ def _on_sphere(at, theta, radius):
         low, high = high, high + 5.0
     while low > -600.0 and excess(low) < 0:
         low -= 30.0
-    root = brentq(excess, low, high, xtol=1e-13, rtol=1e-14)
+    root = low
+    if excess(low) > 0:
+        root = brentq(excess, low, high, xtol=1e-13, rtol=1e-14)
     theta = at(np.exp(root), path[0])
     return theta * (radius / np.linalg.norm(theta))
 
