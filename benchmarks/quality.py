@@ -31,7 +31,7 @@ from skmeta.linear_model import BiasedRidge
 from skmeta.step_size import EmpiricalBayes
 
 SHOTS = (0, 1, 2, 4, 8, 16)
-FEW = (0, 2, 8)
+FEW = (0, 2, 8, 64)
 PENALTIES = np.logspace(-3, 3, 13)
 SCHOOL = Path(__file__).resolve().parents[2] / "shared" / "data" / "school.mat"
 
@@ -146,14 +146,15 @@ class RidgePerTask:
         return ridge_path(support, y_support, query)[self.best[k]]
 
     def _find_best(self, k):
-        """Number of the best penalty."""
+        """Number of the best penalty, for half of the shortest task if k is longer."""
+        shortest = min(len(y) for _, y in self.tasks)
+        k = k if k < shortest else shortest // 2
         rng, errors = np.random.default_rng(0), []
         for X, y in self.tasks:
             p = rng.permutation(len(y))
             support, query = p[:k], p[k:]
-            if len(query):
-                found = ridge_path(X[support], y[support], X[query])
-                errors.append(((found - y[query]) ** 2).mean(axis=1))
+            found = ridge_path(X[support], y[support], X[query])
+            errors.append(((found - y[query]) ** 2).mean(axis=1))
         return np.mean(errors, axis=0).argmin()
 
 
@@ -258,7 +259,7 @@ class KnownPrior:
 
 
 def compare_numbers_of_tasks(n_seeds):
-    """Error after T tasks over that of the known prior."""
+    """Error after T tasks of 20 rows over that of the known prior."""
     numbers, n_test, noise = (5, 10, 20, 50, 100, 200), 100, 0.3
     methods = {
         "skmeta": Library,
@@ -270,7 +271,7 @@ def compare_numbers_of_tasks(n_seeds):
         for seed in range(n_seeds):
             X, y, labels, truth = make_task_regression(
                 n_tasks=max(numbers) + n_test,
-                n_samples=20,
+                n_samples=max(FEW) + 20,
                 n_features=8,
                 task_std=spread,
                 noise=noise,
@@ -278,25 +279,27 @@ def compare_numbers_of_tasks(n_seeds):
                 random_state=seed,
             )
             tasks = by_task(X, y, labels)
-            best = score(KnownPrior(truth, spread, noise), [], tasks[max(numbers) :])
+            train = [(X[:20], y[:20]) for X, y in tasks[: max(numbers)]]
+            test = tasks[max(numbers) :]
+            best = score(KnownPrior(truth, spread, noise), [], test)
             for name, T in ratios:
-                error = score(methods[name](), tasks[:T], tasks[max(numbers) :])
+                error = score(methods[name](), train[:T], test)
                 ratios[name, T].append(error / best)
         print(f"\nspread {spread}, noise {noise}: error over that of the known prior")
-        print(f"{'':19}k " + "".join(f"{f'T={T}':>8}" for T in numbers))
+        print(f"{'':18}k  " + "".join(f"{f'T={T}':>8}" for T in numbers))
         for name in methods:
             means = np.array([np.mean(ratios[name, T], axis=0) for T in numbers])
             for k, row in zip(FEW, means.T, strict=True):
-                print(f"{name:19}{k} " + "".join(f"{value:8.2f}" for value in row))
+                print(f"{name:18}{k:<3}" + "".join(f"{value:8.2f}" for value in row))
 
 
 def score(method, train, test):
-    """Mean squared error on rows 8 and later of the test tasks, after k rows."""
+    """Mean squared error on the last rows of the test tasks, after k rows."""
     if train:
         method.fit(train)
-    targets, errors = np.concatenate([y[8:] for _, y in test]), []
+    targets, errors = np.concatenate([y[max(FEW) :] for _, y in test]), []
     for k in FEW:
-        found = [method.predict(X[:k], y[:k], X[8:]) for X, y in test]
+        found = [method.predict(X[:k], y[:k], X[max(FEW) :]) for X, y in test]
         errors.append(squared_error(targets, np.concatenate(found)).mean())
     return np.array(errors)
 

@@ -103,20 +103,20 @@ for k in SHOTS[1:]:
 #
 # A wage varies
 # -------------
-# ``return_std`` adds how far a wage may be from its prediction, by the noise and by the
-# differences between men. Were all of it normal, two standard deviations either way would
-# hold 95 % of the wages; they hold more, as a few wages far off widen the noise for all.
+# ``return_std`` adds how far a wage may be from its prediction, by the noise and by
+# what is not known of the man. Were all of it normal, 95 % of the wages would lie
+# within two standard deviations; more do, as a few wages far off widen the noise.
 
 for k in (0, 4):
-    inside = []
+    inside, stds = [], []
     for man in new:
         rows = np.flatnonzero(worker == man)
         model = meta.adapt(X[rows[:k]], y[rows[:k]]) if k else meta
         mean, std = model.predict(X[rows[4:]], return_std=True)
         inside.append(np.abs(y[rows[4:]] - mean) < 2 * std)
-    print(
-        f"after {k} years: std about {std.mean():.2f}, {100 * np.mean(inside):.0f} % inside"
-    )
+        stds.append(std)
+    share = 100 * np.mean(inside)
+    print(f"after {k} years: {share:.0f} % within 2 std of {np.mean(stds):.2f}")
 
 # %%
 # The picture

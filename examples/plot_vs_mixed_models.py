@@ -200,12 +200,13 @@ print("\nLog wage")
 by_wage = compare(*wages())
 
 # %%
-# What ``predict`` of statsmodels gives uses no row of the group, known or new, and falls
-# behind from the first row on. With the random effects by hand, MixedLM with a random
-# slope of time and skmeta are close. On wages MixedLM is ahead by one percent after two
-# and four rows. On chicks it is ahead on known ones and after one row, and skmeta after
-# four, as it lets the bend of the curve vary too. The random intercept, which is nearly
-# enough for a wage, does not do for a chick; skmeta was not told what varies.
+# What ``predict`` of statsmodels gives uses no row of the group, known or new, and
+# falls behind from the first row on. With the random effects by hand, MixedLM with a
+# random slope of time and skmeta are close. On wages MixedLM is ahead by one percent
+# after two and four rows. On chicks it is ahead on known ones and after one or two,
+# and skmeta after four, as it lets the bend of the curve vary too. The random
+# intercept, nearly enough for a wage, does not do for a chick; skmeta was not told what
+# varies.
 #
 # skmeta has no standard errors of the fixed effects and no tests. For these, and where
 # all groups are at hand at once and are few, fit the mixed model.
