@@ -263,6 +263,7 @@ def compare_numbers_of_tasks(n_seeds):
     numbers, n_test, noise = (5, 10, 20, 50, 100, 200), 100, 0.3
     methods = {
         "skmeta": Library,
+        "skmeta, 3 passes": lambda: Library(n_passes=3),
         "one model for all": PooledRidge,
         "one model each": RidgePerTask,
     }
