@@ -9,17 +9,15 @@ reference's probabilities over its posterior instead.
 """
 
 import argparse
-import time
+import functools
 
 import numpy as np
-import scipy.io
 
+import quality
 from hierarchical_logistic import HierarchicalLogistic
+from quality import by_task, few_shot, stack
 from skmeta import FMRLClassifier
 from skmeta.datasets import load_wage_panel, make_task_classification
-from skmeta.linear_model import BiasedLogisticRegression
-
-SHOTS = (0, 1, 2, 4, 8, 16)
 
 
 class Library:
@@ -27,12 +25,8 @@ class Library:
         self.params = params
 
     def fit(self, tasks):
-        X = np.vstack([X for X, _ in tasks])
-        y = np.concatenate([y for _, y in tasks])
-        labels = np.repeat(np.arange(len(tasks)), [len(y) for _, y in tasks])
-        self.model = FMRLClassifier(
-            BiasedLogisticRegression(), step_size="empirical_bayes", **self.params
-        ).fit(X, y, tasks=labels)
+        X, y, labels = stack(tasks)
+        self.model = FMRLClassifier(**self.params).fit(X, y, tasks=labels)
 
     def predict(self, X_support, y_support, X):
         if not len(y_support):
@@ -60,10 +54,6 @@ METHODS = {
 }
 
 
-def by_task(X, y, tasks):
-    return [(X[tasks == t], y[tasks == t]) for t in np.unique(tasks)]
-
-
 def simulated(seed, **params):
     return by_task(*make_task_classification(random_state=seed, **params))
 
@@ -74,39 +64,14 @@ def wage(seed):
     return by_task(bunch.data, target, bunch.tasks)
 
 
-def school(path):
-    content = scipy.io.loadmat(path)
-    tasks = [
-        (X[:, :27].astype(float), y.ravel().astype(float))
-        for X, y in zip(content["X"][0], content["Y"][0], strict=True)
-    ]
-    cut = np.median(np.concatenate([y for _, y in tasks]))
-    return lambda seed: [(X, (y > cut).astype(float)) for X, y in tasks]
+def school(path, seed):
+    tasks = quality.school(path, seed)
+    cut = np.median(stack(tasks)[1])
+    return [(X, (y > cut).astype(float)) for X, y in tasks]
 
 
-def few_shot(tasks, seed, method):
-    """Mean log loss of the test tasks for every k."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(tasks))
-    cut = round(0.7 * len(tasks))
-    train, test = [[tasks[i] for i in part] for part in (order[:cut], order[cut:])]
-    room = int(np.quantile([len(y) for _, y in tasks], 0.1)) - 4
-    shots = [k for k in SHOTS if k <= max(room, 0)]
-    start = time.perf_counter()
-    method.fit(train)
-    seconds = time.perf_counter() - start
-    losses = []
-    for X, y in test:
-        if len(y) <= shots[-1]:
-            continue
-        p = rng.permutation(len(y))
-        query = p[shots[-1] :]
-        losses.append([])
-        for k in shots:
-            found = method.predict(X[p[:k]], y[p[:k]], X[query])
-            found = np.where(y[query] == 1, found, 1 - found)
-            losses[-1].append(-np.log(np.maximum(found, 1e-12)).mean())
-    return shots, np.mean(losses, axis=0), seconds
+def log_loss(y, probability):
+    return -np.log(np.maximum(np.where(y == 1, probability, 1 - probability), 1e-12))
 
 
 def main():
@@ -127,14 +92,17 @@ def main():
         "wage over its median": wage,
     }
     if args.school:
-        sets["school over its median"] = school(args.school)
+        sets["school over its median"] = functools.partial(school, args.school)
     else:
         print("school: left out, no --school")
     for name, load in sets.items():
         print(f"\n{name}: log loss (ratio to the reference, paired by seed)")
         bar = None
         for label, make in METHODS.items():
-            runs = [few_shot(load(seed), seed, make()) for seed in range(args.seeds)]
+            runs = [
+                few_shot(load(seed), seed, make(), log_loss)
+                for seed in range(args.seeds)
+            ]
             shots, losses = runs[0][0], np.array([run[1] for run in runs])
             bar = losses if bar is None else bar
             means, ratios = losses.mean(axis=0), (losses / bar).mean(axis=0)

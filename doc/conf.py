@@ -59,6 +59,7 @@ html_theme_options = {
 _SINGLE_PAGES = (
     "index",
     "getting_started",
+    "choosing",
     "tasks",
     "algorithms",
     "datasets",

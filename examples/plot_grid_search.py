@@ -4,8 +4,8 @@ A table of tasks in a Pipeline in a grid search
 
 Tasks often come as a column of a table. With ``task_column`` the meta-estimator takes
 the labels out of X by itself, and every tool of scikit-learn works as usual: here a
-``ColumnTransformer`` in a ``Pipeline`` in ``GridSearchCV``, which searches the meta
-step size and the rule of the inner step size.
+``ColumnTransformer`` in a ``Pipeline`` in ``GridSearchCV``, which searches the rule of
+the step size and the number of passes.
 
 ``GroupKFold`` keeps all rows of a chick in one fold, so every candidate is judged on
 chicks that it has never met: by the shared initialization alone.
@@ -21,7 +21,8 @@ table = data.data.assign(chick=data.tasks, time_squared=data.data["time"] ** 2)
 print(table.head(3).to_string())
 
 # %%
-# The features are scaled, the label passes through under its own name.
+# The features are scaled, the label passes through under its own name. The default
+# needs no scaling; the gradient steps of the rule 'per_coordinate' do.
 
 from sklearn.compose import make_column_transformer
 from sklearn.model_selection import GridSearchCV, GroupKFold
@@ -29,16 +30,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmeta import FMRLRegressor
-from skmeta.step_size import ARUBA
+from skmeta.step_size import EmpiricalBayes
 
 scale = make_column_transformer(
     ("passthrough", ["chick"]),
     remainder=StandardScaler(),
     verbose_feature_names_out=False,
 ).set_output(transform="pandas")
-model = make_pipeline(
-    scale, FMRLRegressor(meta_update="constant", task_column="chick", n_passes=10)
-)
+model = make_pipeline(scale, FMRLRegressor(task_column="chick"))
 
 # %%
 # Step sizes are objects with parameters of their own, or their names.
@@ -46,8 +45,12 @@ model = make_pipeline(
 search = GridSearchCV(
     model,
     {
-        "fmrlregressor__meta_eta0": [0.02, 0.1, 0.5],
-        "fmrlregressor__step_size": ["isotropic", "per_coordinate", ARUBA(p=0.0)],
+        "fmrlregressor__n_passes": [1, 3],
+        "fmrlregressor__step_size": [
+            "empirical_bayes",
+            EmpiricalBayes("full"),
+            "per_coordinate",
+        ],
     },
     scoring="neg_root_mean_squared_error",
     cv=GroupKFold(5),
@@ -63,8 +66,8 @@ import numpy as np
 
 results = search.cv_results_
 for params, score in zip(results["params"], results["mean_test_score"], strict=True):
-    meta_eta0, step_size = params.values()
-    print(f"meta_eta0={meta_eta0:<5} step_size={step_size!s:14} RMSE {-score:5.1f} g")
+    n_passes, step_size = params.values()
+    print(f"n_passes={n_passes} step_size={step_size!s:34} RMSE {-score:5.1f} g")
 
 unnamed = table.assign(chick=-1)
 for name, rows in {"shared start": unnamed, "own parameters": table}.items():
