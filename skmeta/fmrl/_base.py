@@ -589,10 +589,6 @@ class _BaseFMRL(BaseEstimator):
         X = check_X(self, X, reset=False, ensure_all_finite=False)
         targets = self._check_targets(X, y, vars(self).get("classes_"))
         weight, counts = check_weights(sample_weight, X)
-        if find_nonfinite(X) or find_nonfinite(targets[:, np.newaxis]):
-            whole = Batch(X, targets, None, np.array([0, len(targets)]), None)
-            problem = self._problem(state.algorithm, whole, 0, None, (y, None))
-            raise ValueError(problem)
         algorithm, inner = state.algorithm, self.estimator
         if not state.watch.is_same(self):
             algorithm = self._make_algorithm(state.phi.shape, algorithm.phi_given)
@@ -602,16 +598,23 @@ class _BaseFMRL(BaseEstimator):
         if noise is not None and hasattr(inner, "noise"):
             inner = clone(inner).set_params(noise=noise)
         eta0 = algorithm.learner.step(n_samples)
-        return algorithm.learner.adapt(
-            inner,
-            state.phi.copy(),
-            algorithm.step_size.propose(state.rule, n_samples, eta0),
-            (X, targets, weight, counts),
-            average=algorithm.task_parameter.needs_average,
-            attributes={
-                name: self.__dict__[name] for name in _SHARED if name in self.__dict__
-            },
-        )
+        try:
+            return algorithm.learner.adapt(
+                inner,
+                state.phi.copy(),
+                algorithm.step_size.propose(state.rule, n_samples, eta0),
+                (X, targets, weight, counts),
+                average=algorithm.task_parameter.needs_average,
+                attributes={
+                    name: vars(self)[name] for name in _SHARED if name in vars(self)
+                },
+            )
+        except ValueError:  # the learner has noticed it; say where it is
+            if find_nonfinite(X) or find_nonfinite(targets[:, np.newaxis]):
+                whole = Batch(X, targets, None, np.array([0, len(targets)]), None)
+                problem = self._problem(algorithm, whole, 0, None, (y, None))
+                raise ValueError(problem) from None
+            raise
 
     def _fitted_state(self):
         if "_state" not in vars(self):

@@ -8,8 +8,10 @@ from joblib import effective_n_jobs
 
 from skmeta.fmrl._state import HISTORY
 
-# A chunk of fewer multiplications takes less time than handing it to a thread.
-WORTH_A_THREAD = 1_000_000
+# A chunk of fewer multiplications takes less time than handing it to a thread. Several
+# chunks per thread even out what the threads are given.
+WORTH_A_THREAD = 500_000
+CHUNKS_PER_THREAD = 4
 
 
 def candidates(algorithm, state):
@@ -94,15 +96,19 @@ class MetaBatch:
             self._move_prior(learned, weights)
             return
         moves = self.parameters - state.phi
-        for t, weight in zip(learned, weights, strict=True):
-            state.clock += (1.0, weight)
-            for k, (algorithm, rule) in enumerate(self._runs):
-                if self.done[k, t]:
-                    seen = moves[k, t], self.grad_sq[k, t]
-                    algorithm.step_size.observe(rule, *seen, state.clock[0])
+        numbers = state.clock[0] + 1.0 + np.arange(len(learned))
+        state.clock += (len(learned), weights.sum())
+        for k, (algorithm, rule) in enumerate(self._runs):
+            if not rule.size:
+                continue  # a rule without a state learns nothing
+            observe = algorithm.step_size.observe
+            seen = moves[k, learned], self.grad_sq[k, learned], numbers
+            for done, *task in zip(self.done[k, learned].tolist(), *seen, strict=True):
+                if done:
+                    observe(rule, *task)
         share = self._algorithm.meta_step(state.clock, weights.sum(), len(learned))
-        mean = np.average(moves[self.leader, learned], axis=0, weights=weights)
-        state.phi += share * mean
+        total = np.einsum("t,tkp->kp", weights, moves[self.leader, learned])
+        state.phi += share / weights.sum() * total
 
     def _judge(self):
         """Compare the candidates on every task that one of them could learn from."""
@@ -146,8 +152,8 @@ class Threads:
 
     def map(self, function, n_tasks, work):
         """The lists that function(first, last) returns for chunks of tasks, joined."""
-        n = min(self._n, n_tasks, int(work // WORTH_A_THREAD))
-        if n <= 1:
+        n = min(1 * self._n, n_tasks, int(work // WORTH_A_THREAD))
+        if n <= 1 or self._n == 1:
             return function(0, n_tasks)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._n)

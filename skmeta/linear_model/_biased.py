@@ -54,15 +54,16 @@ class FullLossLearner:
 
     def adapt(self, estimator, theta, eta, rows, *, average, attributes):
         """A clone of `estimator` trained on checked rows from `theta` on."""
-        adapted = clone(estimator).set_params(alpha=_strength(eta))
-        vars(adapted).update(attributes, t_=0)
         X, y, weight, counts = rows
-        adapted._learn(*rows, replace(self, eta0=eta), theta)
         if counts is not None:
             X, y = X[counts], y[counts]
         batch = Batch(X, y, weight, np.array([0, len(y)]), None)
         losses, grad_sq = np.zeros(len(y)), np.zeros_like(eta)
-        self.run_task(batch, 0, theta.copy(), eta, losses, None, grad_sq)
+        if not self.run_task(batch, 0, theta.copy(), eta, losses, None, grad_sq):
+            raise ValueError(diverged_message(type(estimator).__name__, self.update))
+        adapted = clone(estimator).set_params(alpha=_strength(eta))
+        vars(adapted).update(attributes, t_=0)
+        adapted._learn(*rows, replace(self, eta0=eta), theta)
         adapted.losses_ = losses
         adapted.grad_sq_, adapted.grad_sq_norm_ = grad_sq, float(grad_sq.sum())
         return adapted
