@@ -75,9 +75,10 @@ class GeneralizedLeastSquares(FollowTheLeader):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from skmeta import FMRLRegressor
-    >>> model = FMRLRegressor(meta_update="gls")
-    >>> model.fit([[0], [1], [0], [1]], [1, 3, 1, 3], tasks=[0, 0, 1, 1]).coef_.round(1)
+    >>> X, y, tasks = [[0], [1]] * 50, [1, 3] * 50, np.repeat(np.arange(50), 2)
+    >>> FMRLRegressor(meta_update="gls").fit(X, y, tasks=tasks).coef_.round(1)
     array([2.])
     """
 
