@@ -96,6 +96,12 @@ class Prior:
         relative = self.covariance / self.noise[:, np.newaxis, np.newaxis]
         return _shifted(_shifted(relative, *change).swapaxes(1, 2), *change)
 
+    @np.errstate(over="ignore", invalid="ignore")
+    def in_units_of(self, task):
+        """The raw covariance before any task, if the rows of one give the units."""
+        self._see_rows(task)
+        return self.raw_covariance()
+
     def raw_noise(self):
         """Variance of the noise, in raw units."""
         return self.noise * self.units()[1] ** 2

@@ -41,6 +41,10 @@ class _StepSize(BaseEstimator):
         list of `TaskLoss` that have one initialization `phi`, with their parameters.
         Returns the way to the leader among the initializations, and the posterior
         means of the parameters. Goes with
+    is_new(state)
+        Whether no task was observed yet.
+    propose_first(state, task)
+        The step size of a task that is run before any was observed.
     noise(state)
         Variance of the noise, or None.
     candidates(state)
@@ -307,10 +311,12 @@ class EmpiricalBayes(_StepSize):
 
     The recursion runs in units of the rows seen so far, features and target centred and
     divided by their spread, so that results do not depend on the units of the data. A
-    feature that has not varied yet has no slope. The first task is run with the step
-    size of the inner learner; its parameter is solved for afterwards. S starts with one
-    half of the variance of the target, half of it the intercept's, v with the other. In
-    these units both have a floor of 1e-4, and H starts with what one row tells.
+    feature that has not varied yet has no slope. The first task is run in units of its
+    own features; its parameter is solved for again when its targets are known. S starts
+    with one half of the variance of the target, half of it the intercept's, v with the
+    other. In these units both have a floor of 1e-4, and H starts with what one row
+    tells. Digits are lost where a feature is farther from zero than 1e5 of its spreads:
+    subtract a constant from such a feature, a date in seconds for example.
 
     For the log loss, v = 1, C is the inverse of the second derivative at theta
     (Laplace's approximation), X' P X and X' P (y - X phi) follow from it. There is one
@@ -364,6 +370,12 @@ class EmpiricalBayes(_StepSize):
         if not prior.n_rows:
             return as_matrices(eta0, (len(state), state.shape[-1]))
         return prior.raw_covariance()
+
+    def is_new(self, state):
+        return not Prior(state).n_rows
+
+    def propose_first(self, state, task):
+        return Prior(state.copy()).in_units_of(task)
 
     def observe_tasks(self, state, tasks, phi, parameters, n_tasks):
         numbers = np.arange(n_tasks - len(tasks), n_tasks) + 1.0

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.linear_model import (
     LogisticRegression,
     Ridge,
@@ -329,3 +330,22 @@ def test_names_in_a_grid_search(kind):
     ]
     assert len(set(chosen)) == 1
     assert len(set(scores.values())) > 10
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-4, 1e4, 3e7, 1e12])
+@pytest.mark.parametrize("n_classes", [0, 2, 3])
+def test_units_of_the_features_do_not_matter(scale, n_classes):
+    if n_classes:
+        X, y, tasks = make_task_classification(
+            n_tasks=30, n_classes=n_classes, random_state=0
+        )
+    else:
+        X, y, tasks = make_task_regression(n_tasks=30, random_state=0)
+    model = FMRLClassifier() if n_classes else FMRLRegressor()
+    score = "decision_function" if n_classes else "predict"
+    expected = getattr(clone(model).fit(X, y, tasks=tasks), score)(X, tasks=tasks)
+    scaled = clone(model).fit(X * scale, y, tasks=tasks)
+    found = getattr(scaled, score)(X * scale, tasks=tasks)
+    assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    expected = clone(model).fit(X, y, tasks=tasks).history_["loss"]
+    assert_allclose(scaled.history_["loss"], expected, rtol=1e-6)

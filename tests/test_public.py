@@ -38,7 +38,9 @@ OBJECTS = {
 # Called by the loops, not by users; described once, in the base class of the rules.
 RULE_METHODS = {
     "start",
+    "is_new",
     "propose",
+    "propose_first",
     "observe",
     "observe_tasks",
     "noise",

@@ -163,7 +163,7 @@ def learn_tasks(
         continues = own_index is not None and own_index[t] >= 0
         start = own[own_index[t]] if continues else phi
         theta = start.copy()
-        eta = step_size.propose(rule, m, learner.step(m))
+        eta = algorithm.step_of(batch, t, rule)
         squares = np.zeros_like(eta)
         average = np.empty_like(theta) if task_parameter.needs_average else None
         finite = learner.run_task(batch, t, theta, eta, losses, average, squares)

@@ -86,6 +86,17 @@ class Algorithm:
         eta0 = self.learner.step(n_samples)
         return self.step_size.propose(state.rule, n_samples, eta0)
 
+    def step_of(self, batch, t, rule):
+        """Step size of task t; the first under a prior tells the units of it."""
+        m = int(batch.starts[t + 1] - batch.starts[t])
+        eta = self.step_size.propose(rule, m, self.learner.step(m))
+        if not (self.learns_prior and self.step_size.is_new(rule)):
+            return eta
+        found = self.step_size.propose_first(
+            rule, task_loss(batch, t, self.learner, len(eta))
+        )
+        return found if np.isfinite(found).all() else eta
+
     def noise(self, state):
         """Variance of the noise, if it has been learned, or None."""
         return self.step_size.noise(state.rule) if self.learns_prior else None
@@ -201,7 +212,7 @@ def trace(state, batch, names, meta_batch_size):
             raise ValueError(f"Task {names[t]!r} ends in non-finite numbers.")
         history, grad_sq = tasks.history[tasks.leader], tasks.grad_sq[tasks.leader]
         for t, row, squares in zip(range(first, last), history, grad_sq, strict=True):
-            eta = algorithm.step(state, int(row["n_samples"]))
+            eta = algorithm.step_of(batch, t, state.rule)
             task = task_loss(batch, t, learner, len(state.phi))
             try:
                 best = optimum(task, state.phi, learner.radius)

@@ -181,7 +181,8 @@ class FMRLRegressor(RegressorMixin, _BaseFMRL):
         """Learn the shared initialization from many tasks.
 
         Equals a reset followed by `partial_fit` task by task, to the last bit, if
-        `n_passes` is 1 and `init` is not 'pooled'.
+        `n_passes` is 1 and `init` is not 'pooled'; up to rounding with
+        `task_parameter='optimum'`.
 
         Parameters
         ----------
