@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from scipy.linalg.lapack import dgesv, dposv
 
 from skmeta import _kernels
+from skmeta._kernels import _leaders_py
 from skmeta._matrices import diagonals
 from skmeta._solvers import TaskLoss
 
@@ -295,11 +296,15 @@ def _exact(task, center, prior, noise):
 
 def _laplace(task, center, prior, guess):
     """Laplace's approximation for the log loss; NaN where rounding errors hide it."""
-    mode, gradient = center.copy(), np.empty_like(center)
+    mode, gradient = np.empty_like(center), np.empty_like(center)
     covariance, information = np.empty_like(prior), np.empty_like(prior)
-    found = _kernels.logistic_posteriors(
-        *task[1:], mode, prior, guess, covariance, gradient, information
-    )
+    for kernel in (_kernels, _leaders_py):  # the twin's steps bear more rounding
+        mode[:] = center
+        found = kernel.logistic_posteriors(
+            *task[1:], mode, prior, guess, covariance, gradient, information
+        )
+        if found or not np.isfinite(task.design).all():
+            break
     moved = mode - center if found else np.full_like(center, np.nan)
     return Posterior(moved, covariance, gradient, information)
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 
 from skmeta import _kernels
+from skmeta._kernels import _leaders_py
 from skmeta._losses import LogLoss, Loss, SquaredError
 from skmeta._matrices import are_positive_definite, as_matrices, inverses
 from skmeta._prior import predictive_std
@@ -97,8 +98,14 @@ def _learn_path(task, theta, roots, scores, average=None):
         rows = task.design, task.targets[:, 0], task.weight
         mean = None if average is None else average[0]
         return _kernels.ridge_leaders(*rows, theta[0], roots[0], scores[:, 0], mean)
-    rows = task.design, task.targets, task.weight
-    return _kernels.logistic_leaders(*rows, theta, roots, scores, average)
+    rows, start = (task.design, task.targets, task.weight), theta.copy()
+    if _kernels.logistic_leaders(*rows, theta, roots, scores, average):
+        return True
+    if not (np.isfinite(task.design).all() and np.isfinite(roots).all()):
+        return False
+    # On the brink of rounding, a fresh factorisation for every step still gets there.
+    theta[:] = start
+    return _leaders_py.logistic_leaders(*rows, theta, roots, scores, average)
 
 
 def _strength(eta):
