@@ -10,24 +10,45 @@ from scipy.optimize import brentq
 from sklearn._loss import loss as sklearn_loss
 from sklearn.linear_model import SGDClassifier, _sgd_fast
 
-from skmeta._losses import (
+from skmeta import losses
+from skmeta._targets import probabilities
+from skmeta.losses import (
     CLASSIFICATION_LOSSES,
-    LOSSES,
-    POSITIVE_PROBABILITY,
     REGRESSION_LOSSES,
-    class_probabilities,
+    Loss,
+    MarginLoss,
+    ResidualLoss,
 )
 
 EPSILON, QUANTILE = 0.3, 0.8
+ARGUMENTS = {
+    "epsilon_insensitive": [EPSILON],
+    "huber": [EPSILON],
+    "pinball": [QUANTILE],
+    "quantile": [QUANTILE],
+}
 CASES = [
-    pytest.param(cls(QUANTILE if name in ("pinball", "quantile") else EPSILON), id=name)
+    pytest.param(cls(*ARGUMENTS.get(name, [])), id=name)
     for name, cls in sorted((REGRESSION_LOSSES | CLASSIFICATION_LOSSES).items())
 ]
-# Where the definition of a loss changes, in terms of its argument s.
+PROBABILISTIC = ["log_loss", "modified_huber"]
+# Where the definition of a loss changes, as a function of the residual or margin; with
+# the target 1 of a margin loss, and 0 of the others, those are also raw scores.
 KINKS = (-1.0, -EPSILON, 0.0, EPSILON, 1.0)
 GRID = np.union1d(np.linspace(-30.0, 30.0, 601), KINKS)
 
 each_loss = pytest.mark.parametrize("loss", CASES)
+
+
+def unit_target(loss):
+    """The target for which the raw score is the residual or the margin."""
+    return 1.0 if loss.is_margin else 0.0
+
+
+def each_target(loss):
+    return [-1.0, 1.0] if loss.is_margin else [-1.0, 0.0, 1.5]
+
+
 arguments = st.floats(-50.0, 50.0)
 
 
@@ -74,31 +95,157 @@ SKLEARN = {
         pytest.param(case.id, loss, y, id=f"{case.id}-{y}")
         for case in CASES
         for loss in case.values
-        for y in ([-1.0, 1.0] if loss.is_margin else [-1.0, 0.0, 1.0])
+        for y in each_target(loss)
     ],
 )
 def test_value_and_derivative_are_those_of_scikit_learn(name, loss, y):
     targets = np.full_like(GRID, y)
     values, derivatives = SKLEARN[name](targets, GRID)
-    s = loss.argument(targets, GRID)
-    assert_allclose(loss.value(s), values, rtol=1e-14, atol=1e-15)
-    assert_allclose(loss.slope(s) * loss.chain(targets), derivatives, rtol=1e-14)
+    assert_allclose(loss.value(targets, GRID), values, rtol=1e-14, atol=1e-15)
+    assert_allclose(loss.slope(targets, GRID), derivatives, rtol=1e-14)
 
 
-def test_every_loss_has_the_code_of_its_place():
-    named = set(REGRESSION_LOSSES.values()) | set(CLASSIFICATION_LOSSES.values())
-    assert named == set(LOSSES)
-    assert [loss.code for loss in LOSSES] == list(range(len(LOSSES)))
+def test_every_name_is_that_of_scikit_learn_and_of_its_kind():
     assert not any(loss.is_margin for loss in REGRESSION_LOSSES.values())
     assert all(loss.is_margin for loss in CLASSIFICATION_LOSSES.values())
+    public = {getattr(losses, name) for name in losses.__all__}
+    named = {*REGRESSION_LOSSES.values(), *CLASSIFICATION_LOSSES.values()}
+    assert public == named | {Loss, ResidualLoss, MarginLoss}
+
+
+def test_compiled_losses_are_those_of_the_kernel(compiled):
+    named = {*REGRESSION_LOSSES.values(), *CLASSIFICATION_LOSSES.values()}
+    assert {loss.compiled for loss in named} == compiled.LOSSES
+    assert len(compiled.LOSSES) == len(named)
+
+
+def test_compiled_version_is_not_inherited():
+    class Other(losses.Huber):
+        def f_value(self, s):
+            return 2.0 * super().f_value(s)
+
+    class Renamed(losses.Huber):
+        compiled = "huber"
+
+    assert Other(1.0).compiled is None
+    assert Renamed(1.0).compiled == "huber"
+    assert Loss.compiled is ResidualLoss.compiled is MarginLoss.compiled is None
 
 
 @each_loss
 def test_slope_is_the_derivative(loss):
     step = 1e-6
     s = GRID[np.abs(GRID[:, np.newaxis] - KINKS).min(axis=1) > step]
-    numerical = (loss.value(s + step) - loss.value(s - step)) / (2 * step)
-    assert_allclose(loss.slope(s), numerical, rtol=1e-7, atol=2e-8)
+    for y in each_target(loss):
+        z = y * s if loss.is_margin else y + s
+        numerical = loss.value(y, z + step) - loss.value(y, z - step)
+        assert_allclose(loss.slope(y, z), numerical / (2 * step), rtol=1e-7, atol=2e-8)
+
+
+@each_loss
+def test_curvature_is_the_derivative_of_the_slope(loss):
+    step = 1e-6
+    s = GRID[np.abs(GRID[:, np.newaxis] - KINKS).min(axis=1) > step]
+    for y in each_target(loss):
+        z = y * s if loss.is_margin else y + s
+        numerical = (loss.slope(y, z + step) - loss.slope(y, z - step)) / (2 * step)
+        assert_allclose(loss.curvature(y, z), numerical, rtol=1e-7, atol=2e-8)
+
+
+@each_loss
+def test_slope_jumps_at_kinks_and_nowhere_else(loss):
+    y = np.array(each_target(loss))
+    kinks = loss.kinks(y)
+    assert kinks.shape[1:] == y.shape
+    for target, at in zip(y, kinks.T, strict=True):
+        candidates = target * np.array(KINKS) if loss.is_margin else target + KINKS
+        jumps = [
+            z
+            for z in candidates
+            if abs(loss.slope(target, z + 1e-9) - loss.slope(target, z - 1e-9)) > 1e-3
+        ]
+        assert_allclose(sorted(at), sorted(jumps), rtol=1e-14)
+    assert loss.kinks(y[0]).shape == kinks.shape[:1]
+
+
+@each_loss
+@pytest.mark.parametrize("factor", [1e-3, 0.5, 7.0])
+def test_units_of_the_target(loss, factor):
+    if loss.degree is None:
+        assert loss.is_margin
+        return
+    y = 1.5
+    scaled = loss.in_units(factor).value(factor * y, factor * GRID)
+    assert_allclose(scaled, factor**loss.degree * loss.value(y, GRID), atol=1e-13)
+
+
+@pytest.mark.parametrize("epsilon", [-0.1, np.inf, np.nan])
+@pytest.mark.parametrize("loss", [losses.Huber, losses.EpsilonInsensitive])
+def test_width_must_be_a_number(loss, epsilon):
+    with pytest.raises(
+        ValueError, match=f"'epsilon' parameter of {loss.__name__} .*Go"
+    ):
+        loss(epsilon)
+
+
+@pytest.mark.parametrize("quantile", [0.0, 1.0, np.nan])
+def test_quantile_must_be_inside(quantile):
+    with pytest.raises(ValueError, match="'quantile' parameter of Pinball .* Got"):
+        losses.Pinball(quantile)
+
+
+def test_losses_show_their_parameters():
+    assert repr(losses.Huber(0.5)) == "Huber(epsilon=0.5)"
+    assert repr(losses.LogLoss()) == "LogLoss()"
+
+
+# ---- losses of a user's own
+
+
+class Plain(Loss):
+    """Value and slope of another loss, nothing else: the base class adds the rest."""
+
+    def __init__(self, loss):
+        self.loss = loss
+
+    def value(self, y, z):
+        return self.loss.value(y, z)
+
+    def slope(self, y, z):
+        return self.loss.slope(y, z)
+
+
+@each_loss
+@given(s=arguments, log_q=st.floats(-6.0, 6.0), weight=st.floats(0.01, 100.0))
+def test_proximal_slope_by_default_is_the_closed_form(loss, s, log_q, weight):
+    y, q = np.array(each_target(loss)), 10.0**log_q
+    actual = Plain(loss).proximal_slope(y, s, q, weight)
+    desired = loss.proximal_slope(y, s, q, weight)
+    largest = weight * np.abs(loss.slope(y, s)).max()
+    assert_allclose(actual, desired, rtol=1e-9, atol=1e-12 * (largest + abs(s) / q))
+
+
+def test_what_a_loss_must_define():
+    class Empty(ResidualLoss):
+        pass
+
+    for name in ("value", "slope", "curvature"):
+        with pytest.raises(NotImplementedError, match=f"Empty .*{name}"):
+            getattr(Empty(), name)(0.0, 1.0)
+
+
+def test_loss_with_kinks_is_linear_between_them():
+    class Tilted(ResidualLoss):
+        kinks_at = (0.0,)
+
+        def f_value(self, s):
+            return np.maximum(s, -2.0 * s)
+
+        def f_slope(self, s):
+            return np.where(s > 0, 1.0, -2.0)
+
+    assert_array_equal(Tilted().curvature(np.zeros(3), np.ones(3)), np.zeros(3))
+    assert_array_equal(Tilted().kinks(np.array([4.0, 5.0])), [[4.0, 5.0]])
 
 
 @each_loss
@@ -106,10 +253,9 @@ def test_slope_is_the_derivative(loss):
 @pytest.mark.parametrize("kink", [None, *KINKS], ids=lambda kink: f"from {kink}")
 def test_tangents_lie_below_the_loss(loss, kink, s, t):
     s = s if kink is None else kink
-    rounding = 1e-15 * (
-        1.0 + loss.value(s) + loss.value(t) + abs(loss.slope(s) * (t - s))
-    )
-    assert loss.value(t) >= loss.value(s) + loss.slope(s) * (t - s) - rounding
+    y = unit_target(loss)
+    first, last, rise = loss.value(y, s), loss.value(y, t), loss.slope(y, s) * (t - s)
+    assert last >= first + rise - 1e-15 * (1.0 + first + last + abs(rise))
 
 
 @each_loss
@@ -121,17 +267,23 @@ def test_tangents_lie_below_the_loss(loss, kink, s, t):
 @example(s=-19.0, log_q=0.0, weight=23.0)  # where Newton's method may run in circles
 def test_proximal_slope_leads_to_the_minimum(loss, s, log_q, weight):
     """t = s - q v is where (t - s)**2 / (2 q) + weight f(t) stops to fall."""
-    q = 10.0**log_q
+    y, q = unit_target(loss), 10.0**log_q
 
     def slope(t):
-        return (t - s) / q + weight * float(loss.slope(t))
+        return (t - s) / q + weight * float(loss.slope(y, t))
 
-    first = weight * float(loss.slope(s))
-    ends = sorted([s - q * first, s - q * weight * float(loss.slope(s - q * first))])
+    first = weight * float(loss.slope(y, s))
+    second = weight * float(loss.slope(y, s - q * first))
+    ends = sorted([s - q * first, s - q * second])
     margin = 1e-9 * (1.0 + abs(ends[0]) + abs(ends[1]))
     t = brentq(slope, ends[0] - margin, ends[1] + margin, rtol=1e-14, maxiter=10_000)
-    v = loss.proximal_slope(s, q, weight)
+    v = loss.proximal_slope(y, s, q, weight)
     assert_allclose(s - q * v, t, rtol=1e-11, atol=1e-11 * (1.0 + abs(s)))
+    if loss.is_margin:
+        assert loss.proximal_slope(-y, -s, q, weight) == -v
+    else:
+        shifted = loss.proximal_slope(2.0, s + 2.0, q, weight)
+        assert_allclose(shifted, v, rtol=1e-9, atol=1e-9 * (1.0 + 1.0 / q))
 
 
 @each_loss
@@ -140,11 +292,12 @@ def test_proximal_slope_leads_to_the_minimum(loss, s, log_q, weight):
     log_q=st.floats(-300.0, 300.0),
     weight=st.floats(1e-3, 1e3),
 )
-def test_proximal_step_goes_the_way_of_the_explicit_one_and_not_farther(
+def test_proximal_step_has_the_direction_of_the_explicit_one_and_is_not_longer(
     loss, s, log_q, weight
 ):
-    v = float(loss.proximal_slope(s, 10.0**log_q, weight))
-    explicit = weight * float(loss.slope(s))
+    y = unit_target(loss)
+    v = float(loss.proximal_slope(y, s, 10.0**log_q, weight))
+    explicit = weight * float(loss.slope(y, s))
     assert abs(v) <= abs(explicit) * (1 + 1e-12) or abs(s) in KINKS
     assert v * explicit >= 0 or abs(s) in KINKS
 
@@ -152,21 +305,26 @@ def test_proximal_step_goes_the_way_of_the_explicit_one_and_not_farther(
 @each_loss
 def test_small_proximal_step_is_the_explicit_one(loss):
     s = GRID[np.abs(GRID[:, np.newaxis] - KINKS).min(axis=1) > 1e-6]
-    assert_allclose(loss.proximal_slope(s, 1e-12, 2.0), 2.0 * loss.slope(s), rtol=1e-10)
+    y = unit_target(loss)
+    v = loss.proximal_slope(y, s, 1e-12, 2.0)
+    assert_allclose(v, 2.0 * loss.slope(y, s), rtol=1e-10)
 
 
 @each_loss
 def test_arrays_are_treated_entry_by_entry(loss):
-    s, q = GRID[::50], np.linspace(0.1, 3.0, len(GRID[::50]))
+    z, q = GRID[::50], np.linspace(0.1, 3.0, len(GRID[::50]))
+    y = np.resize(each_target(loss), z.shape)
+    pairs, triples = list(zip(y, z, strict=True)), list(zip(y, z, q, strict=True))
     for array, entries in [
-        (loss.value(s), [loss.value(one) for one in s]),
-        (loss.slope(s), [loss.slope(one) for one in s]),
+        (loss.value(y, z), [loss.value(*one) for one in pairs]),
+        (loss.slope(y, z), [loss.slope(*one) for one in pairs]),
+        (loss.curvature(y, z), [loss.curvature(*one) for one in pairs]),
         (
-            loss.proximal_slope(s, q, 0.7),
-            [loss.proximal_slope(*one, 0.7) for one in zip(s, q, strict=True)],
+            loss.proximal_slope(y, z, q, 0.7),
+            [loss.proximal_slope(*one, 0.7) for one in triples],
         ),
     ]:
-        assert array.shape == s.shape
+        assert array.shape == z.shape
         assert_allclose(array, np.array(entries, dtype=float), rtol=1e-14)
 
 
@@ -179,7 +337,7 @@ def test_proximal_slope_of_the_log_loss_converges(sign, size):
     factors = np.concatenate([[1e-12, 1e30, 1e100, 1e300], np.geomspace(1e-3, 1e9, 61)])
     for q in np.concatenate([factors, size * np.linspace(0.5, 2.0, 31) + 1e-3]):
         for weight in (1.0, 0.3):
-            v = CLASSIFICATION_LOSSES["log_loss"]().proximal_slope(s, q, weight)
+            v = CLASSIFICATION_LOSSES["log_loss"]().proximal_slope(1.0, s, q, weight)
             expected = reference.proximal_slope(slope, 1.0, s, q, weight)
             assert_allclose(v, expected, rtol=1e-8, atol=1e-300, err_msg=f"q={q}")
 
@@ -187,15 +345,28 @@ def test_proximal_slope_of_the_log_loss_converges(sign, size):
 @pytest.mark.parametrize("s", [-1e300, -800.0, 800.0, 1e300])
 def test_log_loss_does_not_overflow(s):
     loss = CLASSIFICATION_LOSSES["log_loss"]()
-    assert loss.value(s) == max(-s, 0.0)
-    assert_allclose(loss.slope(s), -1.0 if s < 0 else 0.0)
-    assert np.isfinite(loss.proximal_slope(s, 1e6, 1.0))
+    assert loss.value(1.0, s) == max(-s, 0.0)
+    assert_allclose(loss.slope(1.0, s), -1.0 if s < 0 else 0.0)
+    assert np.isfinite(loss.proximal_slope(1.0, s, 1e6, 1.0))
 
 
 # ---- probabilities
 
 
-@pytest.mark.parametrize("loss", sorted(POSITIVE_PROBABILITY))
+def test_which_losses_have_probabilities():
+    for name, loss in CLASSIFICATION_LOSSES.items():
+        assert loss.has_probability == (name in PROBABILISTIC)
+        if name not in PROBABILISTIC:
+            with pytest.raises(
+                NotImplementedError, match="does not define probabilities"
+            ):
+                loss().inverse_link(0.0)
+    for loss in REGRESSION_LOSSES.values():
+        assert not loss.has_probability
+        assert loss().inverse_link(3.5) == 3.5
+
+
+@pytest.mark.parametrize("loss", PROBABILISTIC)
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_probabilities_are_those_of_scikit_learn(loss, n_classes, global_random_seed):
     rng = np.random.default_rng(global_random_seed)
@@ -205,22 +376,25 @@ def test_probabilities_are_those_of_scikit_learn(loss, n_classes, global_random_
     model.intercept_ = rng.normal(size=model.intercept_.shape)
     scores = model.decision_function(X).reshape(50, -1)
     before = scores.copy()
-    probabilities = class_probabilities(loss, scores)
-    assert_allclose(probabilities, model.predict_proba(X), rtol=1e-12, atol=1e-15)
-    assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-14)
+    found = probabilities(CLASSIFICATION_LOSSES[loss]().inverse_link(scores))
+    assert_allclose(found, model.predict_proba(X), rtol=1e-12, atol=1e-15)
+    assert_allclose(found.sum(axis=1), 1.0, rtol=1e-14)
     assert_array_equal(scores, before)
 
 
-@pytest.mark.parametrize("loss", sorted(POSITIVE_PROBABILITY))
+@pytest.mark.parametrize("loss", PROBABILISTIC)
 def test_scores_below_everything_give_equal_probabilities(loss):
     scores = np.array([[-1e6, -2e6, -1e6], [3.0, -1e6, -1e6]])
     expected = [[1 / 3, 1 / 3, 1 / 3], [1.0, 0.0, 0.0]]
-    assert_array_equal(class_probabilities(loss, scores), expected)
+    found = probabilities(CLASSIFICATION_LOSSES[loss]().inverse_link(scores))
+    assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("loss", sorted(POSITIVE_PROBABILITY))
+@pytest.mark.parametrize("loss", PROBABILISTIC)
 @given(scores=st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=3))
 def test_probabilities_order_the_classes_as_the_scores(loss, scores):
-    (probabilities,) = class_probabilities(loss, np.array([scores]))
-    assert (probabilities >= 0).all()
-    assert (np.diff(probabilities[np.argsort(scores)]) >= 0).all()
+    (found,) = probabilities(
+        CLASSIFICATION_LOSSES[loss]().inverse_link(np.array([scores]))
+    )
+    assert (found >= 0).all()
+    assert (np.diff(found[np.argsort(scores)]) >= 0).all()

@@ -21,9 +21,9 @@ from theory_reference import (
     random_task,
 )
 
-from skmeta import _losses, _solvers
+from skmeta import _solvers, losses
 
-EVERY_LOSS = {**_losses.REGRESSION_LOSSES, **_losses.CLASSIFICATION_LOSSES}
+EVERY_LOSS = {**losses.REGRESSION_LOSSES, **losses.CLASSIFICATION_LOSSES}
 SMOOTH = [loss for loss in LOSSES if loss not in PIECEWISE_LINEAR]
 HAVING_MINIMUM = [loss for loss in LOSSES if loss != "log_loss"]
 SIZES = {"full-rank": (6, 2), "rank-deficient": (3, 4)}

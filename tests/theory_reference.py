@@ -1,7 +1,7 @@
 """Tasks, their minimisers, and runs over them, straight from the definitions.
 
-Like `reference`, nothing of the package, and slow; but for whole tasks and in arrays. A
-parameter has shape (n_outputs, n_features + 1), the intercept last. The label of a
+Like `reference`, independent of the package and slow, but for whole tasks, in arrays.
+A parameter has shape (n_outputs, n_features + 1), the intercept last. The label of a
 sample in a classification task is the index of its class.
 """
 
@@ -308,7 +308,7 @@ def proximal_gradient(row, theta, eta):
 
 
 def parts_of(theta, radius):
-    """The positive numbers that stand for theta in 'eg': (positive, negative) parts.
+    """The positive numbers that represent theta in 'eg': (positive, negative) parts.
 
     What the absolute values leave of the radius, and at least a millionth of it, is
     shared evenly; they sum to the radius.
@@ -454,15 +454,12 @@ def learn(
     return result
 
 
-def shares(name, meta_eta0, *, phi_given=False):
-    """`share` of `learn` for a meta-update; 'linear' falls to 0.2 at task 5."""
+def shares(name, value=None):
+    """`share` of `learn` for a meta step size; 'linear' goes to 0.2 at task 5."""
     return {
         "ftl": lambda t, weight, total: weight / total,
-        "aogd": lambda t, weight, total: (
-            1.0 if weight == total and not phi_given else 1.0 / total
-        ),
-        "constant": lambda t, weight, total: meta_eta0,
+        "constant": lambda t, weight, total: value,
         "linear": lambda t, weight, total: (
-            meta_eta0 + min((t - 1) / 4, 1.0) * (0.2 - meta_eta0)
+            value + min((t - 1) / 4, 1.0) * (0.2 - value)
         ),
     }[name]
