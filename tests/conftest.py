@@ -54,9 +54,9 @@ def compiled():
 @pytest.fixture(params=["compiled", "numpy"])
 def kernel(request, monkeypatch):
     """Run the package on one of its two kernels; the module of the kernel's loops."""
-    loops, leaders = (load_kernel(request.param, one) for one in ("loops", "leaders"))
-    for name in ("encode_labels", "learn_tasks", "run_task", "score_rows"):
-        monkeypatch.setattr(_kernels, name, getattr(loops, name))
-    for name in ("logistic_leaders", "logistic_posteriors", "ridge_leaders", "roots"):
-        monkeypatch.setattr(_kernels, name, getattr(leaders, name))
+    loops = load_kernel(request.param)
+    suffix = {"compiled": "fast", "numpy": "py"}[request.param]
+    for name, function in _kernels._load(suffix).items():
+        monkeypatch.setattr(_kernels, name, function)
+    monkeypatch.setattr(_kernels, "COMPILED", request.param == "compiled")
     return loops

@@ -162,14 +162,14 @@ def test_logistic_is_what_an_optimiser_finds(leaders, shape, eta, global_random_
 @on_all_shapes
 @on_all_etas
 def test_logistic_is_stationary(leaders, shape, eta, global_random_seed):
-    """moved = S times minus the gradient of the losses, to rounding."""
+    """The displacement is S times minus the gradient of the losses, to rounding."""
     problem = make(shape, 3, eta, True, global_random_seed)
     theta, _, _ = logistic(leaders, *problem)
     design, targets, weight, start, S = problem
     signs = np.where(targets > 0, 1.0, -1.0)
     pull = (weight[:, np.newaxis] * signs * expit(-signs * (design @ theta.T))).T
-    moved = np.einsum("kpq,kq->kp", S, pull @ design)
-    assert_allclose(theta - start, moved, rtol=1e-10, atol=1e-11)
+    displacement = np.einsum("kpq,kq->kp", S, pull @ design)
+    assert_allclose(theta - start, displacement, rtol=1e-10, atol=1e-11)
 
 
 @on_all_shapes
@@ -183,46 +183,6 @@ def test_kernels_agree(follow, n_outputs, weighted, eta, shape, global_random_se
     ours, twin = follow(compiled, *problem), follow(_leaders_py, *problem)
     for a, b in zip(ours, twin, strict=True):
         assert_allclose(a, b, rtol=1e-10, atol=1e-11 * np.abs(b).max())
-
-
-@on_all_shapes
-@on_all_etas
-@with_and_without_weights
-def test_posteriors_agree(shape, eta, weighted, global_random_seed):
-    """From another guess than the mode, and one row of weights by itself."""
-    compiled = load_kernel("compiled", "leaders")
-    design, targets, weight, start, S = make(
-        shape, 3, eta, weighted, global_random_seed
-    )
-    S = S + 1e-3 * np.eye(shape[1])
-    signs, found = np.where(targets > 0, 1.0, -1.0), []
-    guess = start + 0.1 * np.random.default_rng(0).normal(size=start.shape)
-    for module in (compiled, _leaders_py):
-        theta, C, gradient, H = start.copy(), S.copy(), guess.copy(), S.copy()
-        args = theta, S, guess, C, gradient, H
-        assert module.logistic_posteriors(design, signs, weight, *args)
-        found.append((theta, C, gradient, H))
-    for a, b in zip(*found, strict=True):
-        assert_allclose(a, b, rtol=1e-9, atol=1e-10 * np.abs(b).max())
-
-
-def test_posterior_is_the_end_of_the_path(leaders, global_random_seed):
-    """The evidence's gradient is the pull at the mode, C the inverse of curvatures."""
-    problem = make((8, 5), 2, "matrix", True, global_random_seed)
-    design, targets, weight, start, S = problem
-    mode, _, _ = logistic(leaders, *problem)
-    theta, C, gradient, H = start.copy(), S.copy(), start.copy(), S.copy()
-    signs = np.where(targets > 0, 1.0, -1.0)
-    args = theta, S, start, C, gradient, H
-    assert leaders.logistic_posteriors(design, signs, weight, *args)
-    assert_allclose(theta, mode, rtol=1e-9, atol=1e-10)
-    assert_allclose(np.einsum("kpq,kq->kp", S, gradient), mode - start, atol=1e-9)
-    share = expit(design @ mode.T)
-    A = np.einsum(
-        "mk,mp,mq->kpq", weight[:, None] * share * (1 - share), design, design
-    )
-    assert_allclose(C, np.linalg.inv(np.linalg.inv(S) + A), rtol=1e-6, atol=1e-8)
-    assert_allclose(S - S @ H @ S, C, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("follow", [ridge, logistic])
@@ -245,7 +205,7 @@ def test_kernels_agree_in_extremes(follow, shape, scale, strength, global_random
     assert np.abs(gap).max() <= 1e-6 * np.abs(moved).max()
 
 
-def test_posterior_covariance_keeps_its_sign(leaders):
+def test_covariance_keeps_its_sign(leaders):
     """Where a difference of covariances would lose it."""
     rng = np.random.default_rng(0)
     design = 1e6 * rng.normal(size=(50, 4))
@@ -293,3 +253,47 @@ def test_numbers_that_are_too_large(leaders, value, shape):
             assert not leaders.logistic_leaders(design, *args)
         args = targets[:, 0], weight, start[0], roots[0], scores[:, 0]
         assert not leaders.ridge_leaders(design, *args)
+
+
+WRONG = {
+    "target": np.ones(4),
+    "weight": np.ones(6),
+    "theta": np.zeros(3),
+    "root": np.eye(3),
+    "scores": np.zeros(4),
+    "average": np.zeros(3),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("follow", ["ridge", "logistic"])
+def test_arrays_that_do_not_fit_together_are_an_error(follow, name):
+    compiled = load_kernel("compiled", "leaders")
+    arguments = {
+        "design": np.ones((5, 2)),
+        "target": np.ones(5),
+        "weight": np.ones(5),
+        "theta": np.zeros(2),
+        "root": np.eye(2),
+        "scores": np.zeros(5),
+        "average": np.zeros(2),
+    }
+
+    def call(changes):
+        found = arguments | changes
+        if follow == "logistic":
+            for one in ("target", "scores"):
+                found[one] = found[one][:, np.newaxis]
+            for one in ("theta", "average", "root"):
+                found[one] = found[one][np.newaxis]
+        return getattr(compiled, f"{follow}_leaders")(*found.values())
+
+    assert call({})
+    with pytest.raises(ValueError, match="do not fit together"):
+        call({name: WRONG[name]})
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4), (2, 4, 3), (1, 0, 0)])
+def test_roots_of_matrices_that_are_not_square_are_an_error(shape):
+    with pytest.raises(ValueError, match="must be square"):
+        load_kernel("compiled", "leaders").roots(np.ones(shape))

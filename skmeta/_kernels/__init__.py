@@ -1,46 +1,38 @@
-"""One name per kernel; the compiled modules win when they were built."""
+"""One name per kernel: the compiled one if it was built, else its NumPy twin."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+KERNELS = {
+    "_leaders": ("logistic_leaders", "ridge_leaders", "roots"),
+    "_loops": ("LOSSES", "encode_labels", "run_task", "score_rows"),
+}
+# Without a twin: `LOSSES`, the losses that these know, is empty in the NumPy module.
+COMPILED_ONLY = {"_loops": ("Plan", "learn_tasks")}
+
+
+def _load(suffix: str) -> dict[str, Any]:
+    """The kernels of the compiled modules ('fast') or of their NumPy twins ('py')."""
+    found: dict[str, Any] = {}
+    for module, names in KERNELS.items():
+        loaded = import_module(f"{__name__}.{module}_{suffix}")
+        if suffix == "fast":
+            names += COMPILED_ONLY.get(module, ())
+        found |= {name: getattr(loaded, name) for name in names}
+    return found
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"There is no kernel of the name {name!r}.")
+
 
 try:
-    from skmeta._kernels._leaders_fast import (
-        logistic_leaders,
-        logistic_posteriors,
-        ridge_leaders,
-        roots,
-    )
-    from skmeta._kernels._loops_fast import (
-        encode_labels,
-        learn_tasks,
-        run_task,
-        score_rows,
-    )
-
+    globals().update(_load("fast"))
     COMPILED = True
 except (
     ModuleNotFoundError
 ):  # not built; a broken build raises ImportError and must show
-    from skmeta._kernels._leaders_py import (
-        logistic_leaders,
-        logistic_posteriors,
-        ridge_leaders,
-        roots,
-    )
-    from skmeta._kernels._loops_py import (
-        encode_labels,
-        learn_tasks,
-        run_task,
-        score_rows,
-    )
-
+    globals().update(_load("py"))
     COMPILED = False
-
-__all__ = [
-    "COMPILED",
-    "encode_labels",
-    "learn_tasks",
-    "logistic_leaders",
-    "logistic_posteriors",
-    "ridge_leaders",
-    "roots",
-    "run_task",
-    "score_rows",
-]

@@ -24,7 +24,7 @@ INLINE ptrdiff_t in_fours(ptrdiff_t n) { return (n + 3) / 4 * 4; }
 
 static Shape make_shape(ptrdiff_t n_features, ptrdiff_t n_outputs)
 {
-    Shape shape = {n_features, n_outputs};
+    Shape shape = {.n_features = n_features, .n_outputs = n_outputs};
     shape.width = n_features > LANES ? n_features : LANES;
     shape.whole = shape.width / LANES * LANES;
     shape.padded = (shape.width + LANES - 1) / LANES * LANES;
@@ -84,13 +84,28 @@ INLINE double gram_at(const Block *block, int i, int j)
     return block->gram[i == j ? 8 + i : j * (j - 1) / 2 + i]; /* i <= j */
 }
 
-static ptrdiff_t blocks_room(const Shape *shape)
+static ptrdiff_t blocks_scratch(const Shape *shape)
 {
     return 4 * (shape->width + in_fours(shape->n_outputs));
 }
 
-/* Rows in single precision, and those that fill no vector, are copied to `buffers`,
- * whose leading values are zero. */
+/* To `buffers`, whose leading values are zero. */
+static void copy_rows(
+    Block *block, const Matrix *X, const Shape *shape, double *buffers)
+{
+    const ptrdiff_t d = shape->n_features;
+    for (int a = 0; a < 4; a++, buffers += shape->width) {
+        double *x = buffers + shape->width - d;
+        const ptrdiff_t begin = block->row[a] * d;
+        block->x[a] = buffers;
+        if (X->doubles)
+            for (ptrdiff_t j = 0; j < d; j++) x[j] = X->doubles[begin + j];
+        else
+            for (ptrdiff_t j = 0; j < d; j++) x[j] = X->floats[begin + j];
+    }
+}
+
+/* Rows in single precision, and those that fill no vector, are copied. */
 INLINE void fetch(
     Block *block, const Data *data, ptrdiff_t n_pass, ptrdiff_t position,
     const Task *task, const Shape *shape, double *buffers)
@@ -111,13 +126,7 @@ INLINE void fetch(
         block->ahead = !data->order && left >= 8 && d >= LONG_ROW ? 4 * d : 0;
         return;
     }
-    for (int a = 0; a < 4; a++, buffers += shape->width) {
-        double *x = buffers + shape->width - d;
-        const ptrdiff_t begin = block->row[a] * d;
-        block->x[a] = buffers;
-        for (ptrdiff_t j = 0; j < d; j++)
-            x[j] = X->doubles ? X->doubles[begin + j] : X->floats[begin + j];
-    }
+    copy_rows(block, X, shape, buffers);
 }
 
 /* ---- passes over the features */
@@ -263,7 +272,7 @@ INLINE void update_parameter(
 
 /* ---- from scores to steps */
 
-/* Sums over the samples of a task; see `Loss` for `rest`. */
+/* Sums over the samples of a task; see `_losses.h` for `rest`. */
 typedef struct {
     quad value, rest, grad_sq;
     quad finite; /* zero as long as everything is */
@@ -300,7 +309,7 @@ typedef struct {
 } Chain;
 
 INLINE void learn_sample(
-    const int loss, const int several, const int a, const Block *block,
+    const enum LossCode loss, const int several, const int a, const Block *block,
     const Inner *inner, const Task *task, quad z, Chain *chain, quad *value, quad *rest)
 {
     const double weight = block->weight[a], norm = gram_at(block, a, a);
@@ -322,7 +331,7 @@ INLINE void learn_sample(
     }
     chain->u[a] = slope * (is_margin(loss) ? scale * target : scale);
     *value += (quad)((quad_bits)at.value & chain->live);
-    if (loss == LOG_LOSS)
+    if (has_rest(loss))
         *rest = merge_rests(*rest, (quad)((quad_bits)at.rest & chain->live));
     chain->grad_sq += (quad)((quad_bits)(at.slope * at.slope) & chain->live)
                       * (weight * weight * norm);
@@ -332,13 +341,13 @@ INLINE void learn_sample(
 }
 
 INLINE void keep_loss(
-    const int loss, const int a, const Block *block, const Task *task, quad value,
-    quad rest, Sums *sums)
+    const enum LossCode loss, const int a, const Block *block, const Task *task,
+    quad value, quad rest, Sums *sums)
 {
     const double weight = block->weight[a];
     if (weight == 1.0 && !task->losses) {
         sums->value += value;
-        if (loss == LOG_LOSS) sums->rest = merge_rests(sums->rest, rest);
+        if (has_rest(loss)) sums->rest = merge_rests(sums->rest, rest);
         return;
     }
     double weighted = weight * (sum_quad(value) + log_rests(rest));
@@ -348,7 +357,7 @@ INLINE void keep_loss(
 
 /* Turns the scores of a block into changes theta += change x, sample by sample. */
 INLINE void learn_block(
-    const int loss, const int several, const Block *block, const Inner *inner,
+    const enum LossCode loss, const int several, const Block *block, const Inner *inner,
     const Shape *shape, const Task *task, int first_pass, double *scores, Sums *sums)
 {
     const ptrdiff_t K = shape->n_outputs, n = several ? in_fours(K) : 4;
@@ -385,7 +394,7 @@ INLINE void learn_block(
     sums->finite += chain.finite;
     if (!first_pass) return;
     sums->grad_sq += chain.grad_sq;
-    if (loss == LOG_LOSS) {
+    if (has_rest(loss)) {
         const int n_rests = 4 * (n / 4 < MOST_RESTS ? (int)(n / 4) : MOST_RESTS);
         if (sums->n_rests + n_rests > MOST_RESTS) flush(sums);
         sums->n_rests += n_rests;
@@ -400,35 +409,36 @@ INLINE void learn_block_of(
     const Block *block, const Inner *inner, const Shape *shape, const Task *task,
     int first_pass, double *scores, Sums *sums)
 {
-#define CASE(LOSS, SEVERAL)                                                            \
-    case 2 * LOSS + SEVERAL:                                                           \
-        learn_block(LOSS, SEVERAL, block, inner, shape, task, first_pass, scores,      \
-                    sums);                                                             \
+/* a constant loss, and several outputs for those of the margin only */
+#define LEARN(name, several)                                                           \
+    learn_block(LOSS_##name, several, block, inner, shape, task, first_pass, scores,   \
+                sums)
+#define LEARN_OF_RESIDUAL(name) LEARN(name, 0)
+#define LEARN_OF_MARGIN(name)                                                          \
+    if (shape->n_outputs > 1)                                                          \
+        LEARN(name, 1);                                                                \
+    else                                                                               \
+        LEARN(name, 0)
+#define CASE(name, of, rest)                                                           \
+    case LOSS_##name:                                                                  \
+        LEARN_##of(name);                                                              \
         break;
-    switch (2 * inner->loss + (shape->n_outputs > 1)) {
-        CASE(SQUARED_ERROR, 0)
-        CASE(HUBER, 0)
-        CASE(ABSOLUTE_ERROR, 0)
-        CASE(EPSILON_INSENSITIVE, 0)
-        CASE(PINBALL, 0)
-        CASE(LOG_LOSS, 0)
-        CASE(LOG_LOSS, 1)
-        CASE(HINGE, 0)
-        CASE(HINGE, 1)
-        CASE(SQUARED_HINGE, 0)
-        CASE(SQUARED_HINGE, 1)
-        CASE(MODIFIED_HUBER, 0)
-        CASE(MODIFIED_HUBER, 1)
+    switch (inner->loss) {
+        EACH_LOSS(CASE)
     }
 #undef CASE
+#undef LEARN_OF_MARGIN
+#undef LEARN_OF_RESIDUAL
+#undef LEARN
 }
 
 /* As `learn_samples`, with padded parameters. */
 static int learn_blocks(
-    const Data *data, const Inner *inner, const Shape *shape, Task *task, double *room)
+    const Data *data, const Inner *inner, const Shape *shape, Task *task,
+    double *scratch)
 {
     const ptrdiff_t n = in_fours(shape->n_outputs);
-    double *scores = room, *buffers = room + 4 * n;
+    double *scores = scratch, *buffers = scratch + 4 * n;
     double n_steps = 0.0;
     Sums sums = {.total = 0.0};
     Block block = {.weight = {1.0, 1.0, 1.0, 1.0}};

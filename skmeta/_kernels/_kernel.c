@@ -1,18 +1,25 @@
 /* The loops for any processor, and the choice among the instruction sets. */
 #define KERNEL skmeta_kernel_any
+#include "_instruction_sets.h"
 #include "_tasks.h"
 
-#if defined __GNUC__ && !defined __clang__ && defined __x86_64__
+#define NAME(name, of, rest) #name,
+const char *const skmeta_loss_names[] = {EACH_LOSS(NAME) NULL};
+#undef NAME
+
+#ifdef SEVERAL_INSTRUCTION_SETS
 extern const Kernel skmeta_kernel_avx2, skmeta_kernel_avx512;
 
 const Kernel *skmeta_kernel(void)
 {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
-        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+    switch (instruction_set()) {
+    case AVX512:
         return &skmeta_kernel_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    case AVX2:
         return &skmeta_kernel_avx2;
+    case ANY_PROCESSOR:
+        break;
+    }
     return &skmeta_kernel_any;
 }
 #else

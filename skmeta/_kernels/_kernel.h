@@ -1,28 +1,23 @@
-/* What the compiled loops read and write; `_loops_py.py` says what they compute. */
+/* What the compiled loops read and write; `_loops_py.py` and `_loops_fast.pyx` say what
+ * they compute. */
 #ifndef SKMETA_KERNEL_H
 #define SKMETA_KERNEL_H
 
 #include <stddef.h>
 
-/* The order of `skmeta._losses.LOSSES`: margin losses from LOG_LOSS on. */
-enum LossCode {
-    SQUARED_ERROR,
-    HUBER,
-    ABSOLUTE_ERROR,
-    EPSILON_INSENSITIVE,
-    PINBALL,
-    LOG_LOSS,
-    HINGE,
-    SQUARED_HINGE,
-    MODIFIED_HUBER
-};
+#include "_loss_list.h"
 
-/* `INNER_UPDATES` in `_loops_fast.pyx` names them. */
+#define CODE(name, of, rest) LOSS_##name,
+enum LossCode { EACH_LOSS(CODE) };
+#undef CODE
+enum LossArgument { OF_RESIDUAL, OF_MARGIN };
+enum LossRest { NO_REST, WITH_REST };
+
+/* `UPDATES` in `_loops_fast.pyx` names them. */
 enum InnerUpdate { OGD, IMPLICIT, FTRL, EG };
 
-/* The `code` of the classes in `skmeta.step_size` and in `skmeta.meta_update`. */
-enum StepSizeCode { FIXED, DOUBLING, ARUBA };
-enum MetaUpdateCode { FOLLOW_THE_LEADER, ADAPTIVE_OGD, CONSTANT, LINEAR_DECAY };
+/* What a loop returns besides a number of tasks. */
+enum Outcome { NOT_FINITE = 0, FINITE = 1, NO_MEMORY = -1, NOT_IN_X = -2 };
 
 /* A stacked matrix: `doubles` or else `floats` holds its stored values. */
 typedef struct {
@@ -30,7 +25,7 @@ typedef struct {
     const float *floats;
     const int *indices; /* NULL: dense */
     const int *indptr;
-    ptrdiff_t n_rows, n_features;
+    ptrdiff_t n_rows, n_features, n_stored;
 } Matrix;
 
 typedef struct {
@@ -41,26 +36,49 @@ typedef struct {
     ptrdiff_t n_orders;
 } Data;
 
+/* The inner learner. */
 typedef struct {
-    int loss;
+    enum LossCode loss;
     double parameter;
-    int update;
+    enum InnerUpdate update;
     double radius; /* infinite: no ball */
     double min_slack;
     double bias;
     ptrdiff_t max_iter, n_outputs;
 } Inner;
 
+/* The numbers of a step size and of a meta step size; their formulas are in
+ * `_step_sizes.h`. `n_etas` is 1, or the number of parameters. */
 typedef struct {
     int step_size;
     double step_size_parameters[3];
-    int meta_update;
-    double meta_update_parameters[2];
-    double meta_eta0;
-    int phi_given;
-    int average;
+    ptrdiff_t n_etas;
+    const double *eta0;
     int divide_by_root;
-} Meta;
+    int meta_step_size;
+    double meta_parameters[3];
+    int average;
+} Rules;
+
+typedef struct {
+    const char *name;
+    int one_for_all; /* does not learn a step size per parameter */
+    ptrdiff_t (*state_size)(ptrdiff_t n_etas);
+    void (*propose)(const Rules *, const double *rule_state, ptrdiff_t m, double *eta);
+    /* `displacement` of every parameter, if there is a step size for each, and its
+     * norm `distance`; `n_tasks` counts this task */
+    void (*observe)(const Rules *, double *rule_state, const double *displacement,
+                    double distance, const double *grad_sq, double n_tasks);
+} StepSize;
+
+typedef struct {
+    const char *name;
+    ptrdiff_t n_parameters, state_size;
+    /* of a task of this weight, before `add` has changed the state */
+    double (*share)(const double *parameters, const double *meta_state, double n_tasks,
+                    double weight);
+    void (*add)(double *meta_state, double weight);
+} MetaStepSize;
 
 typedef struct {
     long long n_samples;
@@ -71,38 +89,38 @@ typedef struct {
 } HistoryRow;
 
 /* Parameters, in and out, are (n_outputs, n_features + 1). Pointers may be NULL where
- * `_loops_py` allows None. */
+ * the Python functions allow None. */
 typedef struct {
     const double *eta;
-    ptrdiff_t n_etas; /* 1, or one per parameter */
+    ptrdiff_t n_etas;
     double *theta, *losses, *average, *grad_sq;
 } OneTask;
 
 typedef struct {
     const ptrdiff_t *starts;
-    ptrdiff_t first, last;
-    const double *eta0;
-    ptrdiff_t n_etas;
-    double *phi, *rule, *clock;
+    ptrdiff_t first, last, n_tasks;
+    double *phi, *rule_state, *meta_state;
     const double *own;
     const ptrdiff_t *own_index;
+    ptrdiff_t n_own;
     HistoryRow *history;
     double *parameters, *grad_sq;
 } ManyTasks;
 
 /* The loops, compiled once for each instruction set and chosen when they run. */
 typedef struct {
-    /* 1: done, 0: not finite, -1: no memory */
-    int (*run_task)(const Data *, const Inner *, ptrdiff_t begin, ptrdiff_t end,
-                    const OneTask *);
-    /* the first task that failed, or `last`; -1: no memory */
-    ptrdiff_t (*learn_tasks)(const Data *, const Inner *, const Meta *,
+    enum Outcome (*run_task)(const Data *, const Inner *, const OneTask *);
+    /* the first task that failed, or `last`; or a negative outcome */
+    ptrdiff_t (*learn_tasks)(const Data *, const Inner *, const Rules *,
                              const ManyTasks *);
-    /* 1, or -1: no memory */
-    int (*score_rows)(const Matrix *, const ptrdiff_t *index, const double *parameters,
-                      ptrdiff_t n_outputs, double *scores);
+    enum Outcome (*score_rows)(const Matrix *, const ptrdiff_t *index,
+                               const double *parameters, ptrdiff_t n_parameters,
+                               ptrdiff_t n_outputs, double *scores);
+    const StepSize *step_sizes; /* up to one without a name */
+    const MetaStepSize *meta_step_sizes;
 } Kernel;
 
 const Kernel *skmeta_kernel(void);
+extern const char *const skmeta_loss_names[]; /* by code, up to NULL */
 
 #endif

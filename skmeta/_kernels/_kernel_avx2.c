@@ -1,6 +1,6 @@
-/* Wheels are built for any processor, so the better instructions are asked for here.
- * Not by `target_clones`, which needs a C library with indirect functions. */
-#if defined __GNUC__ && !defined __clang__ && defined __x86_64__
+/* The loops for processors with AVX2. */
+#include "_instruction_sets.h"
+#ifdef SEVERAL_INSTRUCTION_SETS
 #pragma GCC target("avx2,fma,bmi,bmi2")
 #define KERNEL skmeta_kernel_avx2
 #include "_tasks.h"

@@ -8,63 +8,21 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-cdef extern from *:
-    """
-    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) \
-        && defined(__GLIBC__)
-    #define WIDE __attribute__((target_clones("arch=haswell", "default")))
-    #else
-    #define WIDE
-    #endif
-
-    /* out[:width] += coefs[:n] @ rows, which are `stride` apart. */
-    WIDE static void add_rows(
-        double *__restrict out, const double *__restrict coefs,
-        const double *__restrict rows, Py_ssize_t n, Py_ssize_t width,
-        Py_ssize_t stride)
-    {
-        Py_ssize_t i = 0, j;
-        for (; i + 4 <= n; i += 4) {
-            const double *__restrict a = rows + i * stride;
-            const double *__restrict b = a + stride;
-            const double *__restrict c = b + stride;
-            const double *__restrict d = c + stride;
-            const double u = coefs[i], v = coefs[i + 1];
-            const double w = coefs[i + 2], x = coefs[i + 3];
-            for (j = 0; j < width; j++)
-                out[j] += (u * a[j] + v * b[j]) + (w * c[j] + x * d[j]);
-        }
-        for (; i < n; i++) {
-            const double *__restrict a = rows + i * stride;
-            const double u = coefs[i];
-            for (j = 0; j < width; j++)
-                out[j] += u * a[j];
-        }
-    }
-
-    /* C += s t' - u v', n x n, its rows `stride` apart. */
-    WIDE static void add_outer(
-        double *__restrict C, const double *__restrict s, const double *__restrict t,
-        const double *__restrict u, const double *__restrict v, Py_ssize_t n,
-        Py_ssize_t stride)
-    {
-        Py_ssize_t i, j;
-        for (i = 0; i < n; i++) {
-            double *__restrict row = C + i * stride;
-            const double a = s[i], b = u[i];
-            for (j = 0; j < n; j++)
-                row[j] += a * t[j] - b * v[j];
-        }
-    }
-    """
-    void add_rows(
-        double* out, const double* coefs, const double* rows,
-        Py_ssize_t n, Py_ssize_t width, Py_ssize_t stride
+cdef extern from "_leaders.h":
+    ctypedef void (*AddRows)(
+        double*, const double*, const double*, Py_ssize_t, Py_ssize_t, Py_ssize_t
     ) noexcept nogil
-    void add_outer(
-        double* C, const double* s, const double* t,
-        const double* u, const double* v, Py_ssize_t n, Py_ssize_t stride
+    ctypedef void (*AddOuter)(
+        double*, const double*, const double*, const double*, const double*,
+        Py_ssize_t, Py_ssize_t
     ) noexcept nogil
+
+    AddRows skmeta_add_rows()
+    AddOuter skmeta_add_outer()
+
+# The functions of `_rows.h` for this processor.
+cdef AddRows add_rows = skmeta_add_rows()
+cdef AddOuter add_outer = skmeta_add_outer()
 
 cdef double ROUNDING = 1e-14  # of a pivot, where the diagonal is one
 cdef int MAX_STEPS = 200
@@ -118,7 +76,7 @@ cdef void cholesky(
 cdef void find_root(
     const double* S, double* R, double* U, Py_ssize_t p
 ) noexcept nogil:
-    """Lower triangular R with R R' = S; U is room for as much."""
+    """Lower triangular R with R R' = S; U is scratch of the same size."""
     cdef Py_ssize_t i, j
     for i in range(p):
         for j in range(i, p):
@@ -135,6 +93,8 @@ def roots(matrices):
     """R with R R' = S for every S, lower triangular; see `_leaders_py`."""
     cdef const double[:, :, ::1] S = np.ascontiguousarray(matrices, dtype=np.float64)
     cdef Py_ssize_t k, p = S.shape[1]
+    if S.shape[2] != p or not p:
+        raise ValueError(f"Matrices must be square. Got shape {matrices.shape}.")
     found = np.empty((S.shape[0], p, p))
     cdef double[:, :, ::1] R = found
     cdef double[:, ::1] U = np.empty((p, p))
@@ -142,6 +102,12 @@ def roots(matrices):
         for k in range(S.shape[0]):
             find_root(&S[k, 0, 0], &R[k, 0, 0], &U[0, 0], p)
     return found
+
+
+cdef int check_rows(bint fit) except -1:
+    if not fit:
+        raise ValueError("The arrays of a task do not fit together.")
+    return 0
 
 
 def ridge_leaders(
@@ -154,12 +120,17 @@ def ridge_leaders(
     double[::1] average=None,
 ):
     """Potter's form of recursive least squares; see `_leaders_py`."""
-    cdef Py_ssize_t i, q, m = design.shape[0], p = theta.shape[0]
-    cdef double score, stretch, pull, shrink, moved
+    cdef Py_ssize_t i, q, m = design.shape[0], p = design.shape[1]
+    cdef double score, stretch, pull, shrink, direction
     cdef const double* x
     cdef double* row
-    cdef double* f = <double*> malloc(p * sizeof(double))
     cdef bint finite = True
+    check_rows(
+        theta.shape[0] == p and root.shape[0] == p and root.shape[1] == p
+        and target.shape[0] == m and weight.shape[0] == m and scores.shape[0] == m
+        and (average is None or average.shape[0] == p)
+    )
+    cdef double* f = <double*> malloc(p * sizeof(double))
     if f == NULL:
         raise MemoryError
     with nogil:
@@ -182,11 +153,11 @@ def ridge_leaders(
             shrink = weight[i] / (stretch + sqrt(stretch))
             for q in range(p):
                 row = &root[q, 0]
-                moved = dot(row, f, p)
-                if moved != 0.0:
-                    theta[q] += pull * moved
-                    moved *= -shrink
-                    add_rows(row, &moved, f, 1, p, 0)
+                direction = dot(row, f, p)
+                if direction != 0.0:
+                    theta[q] += pull * direction
+                    direction *= -shrink
+                    add_rows(row, &direction, f, 1, p, 0)
         for q in range(p):
             finite = finite and isfinite(theta[q])
     free(f)
@@ -481,7 +452,7 @@ cdef void separate(
 
 
 cdef double* take(double** free_part, Py_ssize_t n) noexcept nogil:
-    """Room for n numbers."""
+    """Memory for n numbers."""
     cdef double* start = free_part[0]
     free_part[0] += n
     return start
@@ -545,10 +516,10 @@ cdef bint follow(
     return True
 
 
-cdef void back(
+cdef void to_parameters(
     Problem* f, const double* z, const double* root, double* theta, Py_ssize_t p
 ) noexcept nogil:
-    """theta += what z stands for."""
+    """theta += the displacement that the coordinates z stand for."""
     cdef Py_ssize_t q
     if f.size <= p:
         memset(f.inside, 0, p * sizeof(double))
@@ -561,7 +532,7 @@ cdef void back(
 cdef double* prepare(
     Problem* f, const double[::1] weight, Py_ssize_t m, Py_ssize_t p
 ) except NULL:
-    """Room for a problem of m samples; to be freed."""
+    """Memory for a problem of m samples; to be freed."""
     cdef Py_ssize_t r = min(m, p)
     cdef Py_ssize_t n_vectors = 5 * max(m, p) + 12 * r + p
     cdef double* memory = <double*> malloc(
@@ -600,12 +571,18 @@ def logistic_leaders(
     In coordinates in which the pull is the identity: theta = start + root @ z, or
     start + root @ basis' @ z where there are no more samples than parameters.
     """
-    cdef Py_ssize_t m = design.shape[0], p = design.shape[1], k, j
+    cdef Py_ssize_t m = design.shape[0], p = design.shape[1], n = theta.shape[0], k, j
     cdef bint finite = True
     cdef Problem f
+    check_rows(
+        theta.shape[1] == p and targets.shape[0] == m and targets.shape[1] == n
+        and weight.shape[0] == m and scores.shape[0] == m and scores.shape[1] == n
+        and roots.shape[0] == n and roots.shape[1] == p and roots.shape[2] == p
+        and (average is None or (average.shape[0] == n and average.shape[1] == p))
+    )
     cdef double* memory = prepare(&f, weight, m, p)
     with nogil:
-        for k in range(theta.shape[0]):
+        for k in range(n):
             whiten(&f, design, targets, theta, &roots[k, 0, 0], k)
             finite = follow(&f, targets, k, scores)
             if not finite:
@@ -614,103 +591,9 @@ def logistic_leaders(
                 for j in range(f.r):
                     f.total[j] /= m
                 memcpy(&average[k, 0], &theta[k, 0], p * sizeof(double))
-                back(&f, f.total, &roots[k, 0, 0], &average[k, 0], p)
-            back(&f, f.z, &roots[k, 0, 0], &theta[k, 0], p)
+                to_parameters(&f, f.total, &roots[k, 0, 0], &average[k, 0], p)
+            to_parameters(&f, f.z, &roots[k, 0, 0], &theta[k, 0], p)
             for j in range(p):
                 finite = finite and isfinite(theta[k, j])
     free(memory)
-    return finite
-
-
-cdef void congruence(
-    double* out, const double* M, const double* E, double* EM, double* column,
-    Py_ssize_t r, Py_ssize_t p, double sign
-) noexcept nogil:
-    """out += sign * M' E M for M of shape (r, p)."""
-    cdef Py_ssize_t i, q
-    memset(EM, 0, r * p * sizeof(double))
-    for i in range(r):
-        add_rows(EM + i * p, E + i * r, M, r, p, p)
-    for q in range(p):
-        for i in range(r):
-            column[i] = sign * M[i * p + q]
-        add_rows(out + q * p, column, EM, r, p, p)
-
-
-def logistic_posteriors(
-    const double[:, ::1] design,
-    const double[:, ::1] targets,
-    const double[::1] weight,
-    double[:, ::1] theta,
-    const double[:, :, ::1] prior,
-    const double[:, ::1] guess,
-    double[:, :, ::1] covariance,
-    double[:, ::1] gradient,
-    double[:, :, ::1] information,
-):
-    """Laplace's approximation; see `_leaders_py`.
-
-    In the coordinates z of `logistic_leaders` and with their posterior covariance C,
-    all follow from I - C, which holds what the samples tell.
-    """
-    cdef Py_ssize_t m = design.shape[0], p = design.shape[1], r = min(m, p), k, i, q
-    cdef bint finite = True
-    cdef double factor
-    cdef double* row
-    cdef Problem f
-    cdef double* memory = prepare(&f, weight, m, p)
-    cdef double* room = <double*> malloc((2 * p * p + 3 * r * p) * sizeof(double))
-    if room == NULL:
-        free(memory)
-        raise MemoryError
-    cdef double* left = room
-    cdef double* root = take(&left, p * p)
-    cdef double* U = take(&left, p * p)
-    cdef double* forth = take(&left, r * p)  # z = forth (theta - centre)
-    cdef double* onward = take(&left, r * p)  # theta = centre + onward' z
-    cdef double* product = take(&left, r * p)
-    with nogil:
-        for k in range(theta.shape[0]):
-            find_root(&prior[k, 0, 0], root, U, p)
-            whiten(&f, design, targets, theta, root, k)
-            f.n, f.m = r, m
-            for i in range(r):
-                row = forth + i * p
-                if m <= p:
-                    memcpy(row, f.basis + i * p, p * sizeof(double))
-                else:
-                    memset(row, 0, p * sizeof(double))
-                    row[i] = 1.0
-                for q in range(p):
-                    onward[i * p + q] = dot(root + q * p, row, p) if m <= p \
-                        else root[q * p + i]
-                for q in range(p - 1, -1, -1):
-                    row[q] /= root[q * p + q]
-                    if row[q] != 0.0:
-                        factor = -row[q]
-                        add_rows(row, &factor, root + q * p, 1, q, 0)
-                for q in range(p):
-                    f.z[i] += row[q] * (guess[k, q] - theta[k, q])
-            memset(f.before, 0, r * sizeof(double))
-            evaluate(&f, f.z, f.gradient)
-            invert_hessian(&f)
-            finite = minimize(&f) == FOUND
-            if not finite:
-                break
-            evaluate(&f, f.z, f.gradient)
-            invert_hessian(&f)
-            for i in range(r):
-                for q in range(r):
-                    f.C[i * r + q] = (1.0 if i == q else 0.0) - f.C[i * r + q]
-            add_rows(&theta[k, 0], f.z, onward, r, p, p)
-            memset(&gradient[k, 0], 0, p * sizeof(double))
-            add_rows(&gradient[k, 0], f.z, forth, r, p, p)
-            memset(&information[k, 0, 0], 0, p * p * sizeof(double))
-            congruence(
-                &information[k, 0, 0], forth, f.C, product, f.coefs, r, p, 1.0
-            )
-            memcpy(&covariance[k, 0, 0], &prior[k, 0, 0], p * p * sizeof(double))
-            congruence(&covariance[k, 0, 0], onward, f.C, product, f.coefs, r, p, -1.0)
-    free(memory)
-    free(room)
     return finite

@@ -2,7 +2,7 @@
 
 The leader before sample i minimises the loss of the samples before it plus
 (theta - start)' inv(S) (theta - start) / 2 in every row of the weights, for a positive
-semidefinite S = R R'. A parameter with a row of zeros stays.
+semidefinite S = R R'. A parameter with a row of zeros in S does not change.
 
 Conventions shared by both modules:
 
@@ -14,14 +14,16 @@ Conventions shared by both modules:
   rounding errors hide the leader.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.linalg import LinAlgError
 
-from skmeta._losses import LogLoss
-from skmeta._matrices import roots
 from skmeta._solvers import newton
+from skmeta._step_matrices import roots
+from skmeta.losses import LogLoss
 
-__all__ = ["logistic_leaders", "logistic_posteriors", "ridge_leaders", "roots"]
+__all__ = ["logistic_leaders", "ridge_leaders", "roots"]
 
 
 def ridge_leaders(design, target, weight, theta, root, scores, average=None):
@@ -42,9 +44,9 @@ def ridge_leaders(design, target, weight, theta, root, scores, average=None):
             stretch = 1.0 + w * (f @ f)
             if not (np.isfinite(scores[i]) and np.isfinite(stretch)):
                 return False
-            moved = root @ f
-            theta += w * (y - scores[i]) / stretch * moved
-            root -= w / (stretch + np.sqrt(stretch)) * np.outer(moved, f)
+            direction = root @ f
+            theta += w * (y - scores[i]) / stretch * direction
+            root -= w / (stretch + np.sqrt(stretch)) * np.outer(direction, f)
     return bool(np.isfinite(theta).all())
 
 
@@ -56,51 +58,20 @@ def logistic_leaders(design, targets, weight, theta, roots, scores, average=None
     """
     loss, ones = LogLoss(), np.ones(design.shape[1])
     for k, root in enumerate(roots):
-        start, moved, total = theta[k].copy(), np.zeros_like(ones), np.zeros_like(ones)
-        b = targets[:, k, np.newaxis] * design
-        offset, inside = -(b @ start), b @ root
+        start, inside, target = theta[k].copy(), design @ root, targets[:, k]
+        offset, z, total = design @ start, np.zeros_like(ones), np.zeros_like(ones)
         for i in range(len(design)):
-            total += moved
-            scores[i, k] = design[i] @ start + targets[i, k] * (inside[i] @ moved)
+            total += z
+            scores[i, k] = offset[i] + inside[i] @ z
             if not np.isfinite(scores[i, k]):
                 return False
             rows = slice(i + 1)
-            problem = inside[rows], offset[rows], weight[rows]
+            problem = inside[rows], target[rows], weight[rows]
             try:
-                moved = newton(loss, *problem, 0.0, ones, moved)
+                z = newton(loss, *problem, 0.0, ones, z, offset[rows])
             except LinAlgError:
                 return False
-        theta[k] += root @ moved
+        theta[k] += root @ z
         if average is not None:
             average[k] = start + root @ total / len(design)
     return bool(np.isfinite(theta).all())
-
-
-def logistic_posteriors(
-    design, targets, weight, theta, prior, guess, covariance, gradient, information
-):
-    """Laplace's approximation of the posterior for the log loss.
-
-    `theta` is the mean of a Gaussian prior of covariance `prior`, which has no row of
-    zeros, and becomes the mode of the posterior, found from `guess`. `covariance` takes
-    the posterior's, `gradient` that of the log evidence in the prior's mean and
-    `information` minus its second derivative. All have one entry for every row of the
-    weights.
-    """
-    loss, ones = LogLoss(), np.ones(design.shape[1])
-    for k, S in enumerate(prior):
-        b = targets[:, k, np.newaxis] * design
-        try:
-            root = np.linalg.cholesky(S)
-            z = np.linalg.solve(root, guess[k] - theta[k])
-            problem = loss, b @ root, -(b @ theta[k]), weight
-            theta[k] += root @ newton(*problem, 0.0, ones, z)
-        except LinAlgError:
-            return False
-        s = b @ theta[k]
-        A = (b.T * (weight * loss.curvature(s))) @ b
-        C = np.linalg.solve(np.eye(len(A)) + S @ A, S)
-        covariance[k] = 0.5 * (C + C.T)
-        gradient[k] = -((weight * loss.slope(s)) @ b)
-        information[k] = A - A @ C @ A
-    return True

@@ -1,5 +1,10 @@
 # cython: language_level=3
-"""The loops of `_kernel.h`, which run without the GIL, as specified in `_loops_py`."""
+"""The loops of `_kernel.h`, which run without the GIL.
+
+`run_task`, `score_rows` and `encode_labels` are specified in `_loops_py`. `learn_tasks`
+is the loop over tasks for inner learners, step sizes and meta step sizes that are known
+here by name. Every size is checked before a kernel reads or writes.
+"""
 
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release,
@@ -15,16 +20,21 @@ from skmeta._kernels import _loops_py
 cdef double MIN_SLACK = _loops_py.MIN_SLACK
 
 cdef extern from "_kernel.h":
-    enum: MODIFIED_HUBER
-    enum: OGD, IMPLICIT, FTRL, EG
-    enum: FIXED, DOUBLING
+    enum LossCode:
+        pass
+
+    enum InnerUpdate:
+        OGD, IMPLICIT, FTRL, EG
+
+    enum Outcome:
+        NOT_FINITE, FINITE, NO_MEMORY, NOT_IN_X
 
     ctypedef struct Matrix:
         const double* doubles
         const float* floats
         const int* indices
         const int* indptr
-        Py_ssize_t n_rows, n_features
+        Py_ssize_t n_rows, n_features, n_stored
 
     ctypedef struct Data:
         Matrix X
@@ -34,19 +44,30 @@ cdef extern from "_kernel.h":
         Py_ssize_t n_orders
 
     ctypedef struct Inner:
-        int loss
+        LossCode loss
         double parameter
-        int update
+        InnerUpdate update
         double radius, min_slack, bias
         Py_ssize_t max_iter, n_outputs
 
-    ctypedef struct Meta:
+    ctypedef struct Rules:
         int step_size
         double step_size_parameters[3]
-        int meta_update
-        double meta_update_parameters[2]
-        double meta_eta0
-        int phi_given, average, divide_by_root
+        Py_ssize_t n_etas
+        const double* eta0
+        int divide_by_root
+        int meta_step_size
+        double meta_parameters[3]
+        int average
+
+    ctypedef struct StepSize:
+        const char* name
+        int one_for_all
+        Py_ssize_t (*state_size)(Py_ssize_t)
+
+    ctypedef struct MetaStepSize:
+        const char* name
+        Py_ssize_t n_parameters, state_size
 
     ctypedef struct HistoryRow:
         pass
@@ -61,45 +82,78 @@ cdef extern from "_kernel.h":
 
     ctypedef struct ManyTasks:
         const Py_ssize_t* starts
-        Py_ssize_t first, last
-        const double* eta0
-        Py_ssize_t n_etas
+        Py_ssize_t first, last, n_tasks
         double* phi
-        double* rule
-        double* clock
+        double* rule_state
+        double* meta_state
         const double* own
         const Py_ssize_t* own_index
+        Py_ssize_t n_own
         HistoryRow* history
         double* parameters
         double* grad_sq
 
     ctypedef struct Kernel:
-        int (*run_task)(
-            const Data*, const Inner*, Py_ssize_t, Py_ssize_t, const OneTask*
-        ) nogil
+        Outcome (*run_task)(const Data*, const Inner*, const OneTask*) nogil
         Py_ssize_t (*learn_tasks)(
-            const Data*, const Inner*, const Meta*, const ManyTasks*
+            const Data*, const Inner*, const Rules*, const ManyTasks*
         ) nogil
-        int (*score_rows)(
-            const Matrix*, const Py_ssize_t*, const double*, Py_ssize_t, double*
+        Outcome (*score_rows)(
+            const Matrix*, const Py_ssize_t*, const double*, Py_ssize_t, Py_ssize_t,
+            double*
         ) nogil
+        const StepSize* step_sizes
+        const MetaStepSize* meta_step_sizes
 
     const Kernel* skmeta_kernel()
+    const char** skmeta_loss_names
 
-INNER_UPDATES = {"ogd": OGD, "implicit": IMPLICIT, "ftrl": FTRL, "eg": EG}
 cdef const Kernel* kernel = skmeta_kernel()
+
+
+cdef dict code_losses():
+    codes = {}
+    while skmeta_loss_names[len(codes)] != NULL:
+        codes[skmeta_loss_names[len(codes)].decode()] = len(codes)
+    return codes
+
+
+cdef dict code_step_sizes():
+    codes = {}
+    while kernel.step_sizes[len(codes)].name != NULL:
+        codes[kernel.step_sizes[len(codes)].name.decode()] = len(codes)
+    return codes
+
+
+cdef dict code_meta_step_sizes():
+    codes = {}
+    while kernel.meta_step_sizes[len(codes)].name != NULL:
+        codes[kernel.meta_step_sizes[len(codes)].name.decode()] = len(codes)
+    return codes
+
+
+cdef dict LOSS_CODES = code_losses()
+cdef dict STEP_SIZES = code_step_sizes()
+cdef dict META_STEP_SIZES = code_meta_step_sizes()
+cdef dict UPDATES = {"ogd": OGD, "implicit": IMPLICIT, "ftrl": FTRL, "eg": EG}
+LOSSES = frozenset(LOSS_CODES)
+
+cdef enum:
+    ANY_SIZE = -1
 
 
 # ---- from Python objects to pointers
 
 cdef void* address(
-    array, size_t itemsize, char one, char other, int flags=0
+    name, array, Py_ssize_t size, size_t itemsize, char one, char other, int flags=0
 ) except? NULL:
-    # Where the values of a contiguous array are, of one of two struct-module types;
-    # NULL for None. Cheaper than a typed memoryview. The caller keeps the array alive.
+    # Where the values of a contiguous array are, `size` of one of two types in the
+    # codes of the struct module; NULL for None. Cheaper than a typed memoryview. The
+    # caller holds a reference to the array.
     cdef Py_buffer view
     cdef void* where
     cdef char kind
+    cdef Py_ssize_t n
     cdef bint fits
     if array is None:
         return NULL
@@ -107,183 +161,201 @@ cdef void* address(
     where = view.buf
     kind = view.format[view.format[0] == b"="]  # which marks unaligned memory
     fits = <size_t> view.itemsize == itemsize and (kind == one or kind == other)
+    n = view.len // view.itemsize
     PyBuffer_Release(&view)
     if not fits:
-        raise ValueError(f"the kernel cannot read an array of {array.dtype}")
+        raise ValueError(f"{name}: the kernel cannot read an array of {array.dtype}.")
+    if size != ANY_SIZE and n != size:
+        raise ValueError(
+            f"{name} must have {size} entries. Got an array of shape {array.shape}."
+        )
     return where
 
 
-cdef const double* doubles(array) except? NULL:
-    return <const double*> address(array, sizeof(double), b"d", b"d")
+cdef const double* doubles(name, array, Py_ssize_t size) except? NULL:
+    return <const double*> address(name, array, size, sizeof(double), b"d", b"d")
 
 
-cdef double* writable(array) except? NULL:
-    return <double*> address(array, sizeof(double), b"d", b"d", PyBUF_WRITABLE)
+cdef double* writable(name, array, Py_ssize_t size) except? NULL:
+    return <double*> address(
+        name, array, size, sizeof(double), b"d", b"d", PyBUF_WRITABLE
+    )
 
 
-cdef HistoryRow* records(array) except? NULL:
+cdef double* row_per_task(
+    name, array, Py_ssize_t n_tasks, Py_ssize_t size
+) except? NULL:
+    if array is None:
+        return NULL
+    if len(array) < n_tasks:
+        raise ValueError(f"{name} must have {n_tasks} rows. Got {len(array)}.")
+    return writable(name, array, len(array) * size)
+
+
+cdef HistoryRow* records(array, Py_ssize_t n) except? NULL:
     # Their size tells them; to have their format spelled out takes longer than a task.
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
     cdef void* where = view.buf
     cdef bint fits = <size_t> view.itemsize == sizeof(HistoryRow)
+    cdef bint is_long = view.len >= n * <Py_ssize_t> sizeof(HistoryRow)
     PyBuffer_Release(&view)
     if not fits:
-        raise ValueError(f"the kernel cannot write to an array of {array.dtype}")
+        raise ValueError(f"history: the kernel cannot write an array of {array.dtype}.")
+    if not is_long:
+        raise ValueError(f"history must have {n} rows. Got {len(array)}.")
     return <HistoryRow*> where
 
 
-cdef const Py_ssize_t* positions(array) except? NULL:
-    return <const Py_ssize_t*> address(array, sizeof(Py_ssize_t), b"l", b"q")
+cdef const Py_ssize_t* positions(name, array, Py_ssize_t size) except? NULL:
+    return <const Py_ssize_t*> address(
+        name, array, size, sizeof(Py_ssize_t), b"l", b"q"
+    )
 
 
-cdef const long long* integers(array) except? NULL:
-    return <const long long*> address(array, sizeof(long long), b"l", b"q")
+cdef const long long* integers(name, array) except? NULL:
+    return <const long long*> address(
+        name, array, ANY_SIZE, sizeof(long long), b"l", b"q"
+    )
 
 
-cdef const int* columns(array) except? NULL:
-    return <const int*> address(array, sizeof(int), b"i", b"l")
+cdef const int* columns(name, array, Py_ssize_t size) except? NULL:
+    return <const int*> address(name, array, size, sizeof(int), b"i", b"l")
 
 
 cdef int read_matrix(X, Matrix* matrix) except -1:
+    cdef Py_ssize_t size
     matrix.indices = matrix.indptr = NULL
     matrix.doubles, matrix.floats = NULL, NULL
     matrix.n_rows, matrix.n_features = X.shape
     values = X
-    if not PyObject_CheckBuffer(X):  # CSR
+    if PyObject_CheckBuffer(X):
+        matrix.n_stored = matrix.n_rows * matrix.n_features
+    else:  # CSR
         values = X.data
-        matrix.indices, matrix.indptr = columns(X.indices), columns(X.indptr)
+        matrix.n_stored = values.size
+        matrix.indices = columns("X.indices", X.indices, matrix.n_stored)
+        matrix.indptr = columns("X.indptr", X.indptr, matrix.n_rows + 1)
+    size = matrix.n_stored
     if values.itemsize == sizeof(double):
-        matrix.doubles = doubles(values)
+        matrix.doubles = doubles("X", values, size)
     else:
-        matrix.floats = <const float*> address(values, sizeof(float), b"f", b"f")
+        matrix.floats = <const float*> address(
+            "X", values, size, sizeof(float), b"f", b"f"
+        )
     return 0
 
 
-cdef int read_data(batch, Data* data) except -1:
-    X, y, weight, _, order = batch
+cdef int read_data(X, y, weight, order, Data* data) except -1:
+    cdef Py_ssize_t n
     read_matrix(X, &data.X)
-    data.y, data.weight, data.order = doubles(y), doubles(weight), positions(order)
+    n = data.X.n_rows
+    data.y, data.weight = doubles("y", y, n), doubles("sample_weight", weight, n)
     data.n_orders = 1 if order is None else len(order)
+    data.order = positions("order", order, data.n_orders * n)
+    if data.y == NULL:
+        raise ValueError("y is missing.")
+    if n == 0 or data.n_orders == 0:
+        raise ValueError("There are no rows to learn from.")
     return 0
 
 
-cdef int read_inner(learner, Inner* inner) except -1:
-    loss = learner.loss
-    inner.loss = loss.code
-    if inner.loss > MODIFIED_HUBER:
-        raise ValueError(f"the kernel knows no loss of code {inner.loss}")
-    inner.parameter = loss.parameter
-    inner.update = INNER_UPDATES[learner.update]
-    inner.radius = learner.radius
-    inner.min_slack = MIN_SLACK
-    inner.bias = learner.bias
-    inner.max_iter = learner.max_iter
+cdef int read_inner(ogd, Inner* inner) except -1:
+    loss = ogd.loss
+    code, update = LOSS_CODES.get(loss.compiled), UPDATES.get(ogd.update)
+    if code is None:
+        raise ValueError(f"{loss!r} has no compiled version.")
+    if update is None:
+        raise ValueError(f"There is no update {ogd.update!r}.")
+    inner.loss, inner.update = <LossCode> <int> code, <InnerUpdate> <int> update
+    inner.parameter, inner.radius = loss.parameter, ogd.radius
+    inner.min_slack, inner.bias = MIN_SLACK, ogd.bias
+    inner.max_iter = ogd.max_iter
+    if inner.max_iter < 1:
+        raise ValueError(f"max_iter must be at least 1. Got {ogd.max_iter}.")
     return 0
 
 
-cdef int read_meta(algorithm, Meta* meta) except -1:
-    cdef double a, b, c
-    step_size, meta_update = algorithm.step_size, algorithm.meta_update
-    meta.step_size = step_size.code
-    a, b, c = step_size.kernel_parameters
-    meta.step_size_parameters[0] = a
-    meta.step_size_parameters[1] = b
-    meta.step_size_parameters[2] = c
-    meta.meta_update = meta_update.code
-    a, b = meta_update.kernel_parameters
-    meta.meta_update_parameters[0] = a
-    meta.meta_update_parameters[1] = b
-    meta.meta_eta0 = algorithm.meta_eta0
-    meta.phi_given = algorithm.phi_given
-    meta.average = algorithm.task_parameter.needs_average
-    meta.divide_by_root = algorithm.learner.divide_by_root
-    return 0
+cdef Py_ssize_t size_of(name, theta, const Matrix* X) except -1:
+    # Of a parameter, whose shape tells the number of outputs.
+    if theta.ndim != 2 or theta.shape[1] != X.n_features + 1 or not len(theta):
+        raise ValueError(
+            f"{name} must have shape (n_outputs, {X.n_features + 1}). "
+            f"Got {theta.shape}."
+        )
+    return len(theta) * (X.n_features + 1)
+
+
+cdef object refusal(Py_ssize_t outcome):
+    if outcome == NO_MEMORY:
+        return MemoryError()
+    return ValueError(
+        "The kernel would read outside of X, or of known parameters: the column "
+        "indices of a sparse X must be smaller than its number of columns and not "
+        "negative, its indptr must not decrease, and tasks must be made of its rows."
+    )
 
 
 # ---- the functions of `_loops_py`
 
-def run_task(batch, Py_ssize_t t, learner, theta, eta, losses, average, grad_sq):
-    """Train `theta` on the rows of task t; see `_loops_py.run_task`."""
+def run_task(X, y, weight, order, ogd, theta, eta, losses, average, grad_sq):
+    """Train `theta` on all rows of X; see `_loops_py.run_task`."""
     cdef Data data
     cdef Inner inner
     cdef OneTask one
-    cdef const Py_ssize_t* starts = positions(batch.starts)
-    cdef int result
-    read_data(batch, &data)
-    read_inner(learner, &inner)
+    cdef Outcome outcome
+    cdef Py_ssize_t size
+    read_data(X, y, weight, order, &data)
+    read_inner(ogd, &inner)
+    size = size_of("theta", theta, &data.X)
     inner.n_outputs = len(theta)
-    one.eta, one.n_etas = doubles(eta), eta.size
-    one.theta, one.losses = writable(theta), writable(losses)
-    one.average, one.grad_sq = writable(average), writable(grad_sq)
+    one.n_etas = 1 if eta.size == 1 else size
+    one.eta = doubles("eta", eta, one.n_etas)
+    one.theta, one.losses = writable("theta", theta, size), NULL
+    one.losses = writable("losses", losses, data.X.n_rows)
+    one.average = writable("average", average, size)
+    one.grad_sq = writable("grad_sq", grad_sq, one.n_etas)
+    if one.grad_sq == NULL:
+        raise ValueError("grad_sq is missing.")
     with nogil:
-        result = kernel.run_task(&data, &inner, starts[t], starts[t + 1], &one)
-    if result < 0:
-        raise MemoryError
-    return result == 1
-
-
-def learn_tasks(
-    batch, Py_ssize_t first, Py_ssize_t last, algorithm, phi, rule, clock, own,
-    own_index, history, parameters, grad_sq,
-):
-    """Learn from tasks `first` to `last` - 1; see `_loops_py.learn_tasks`."""
-    cdef Data data
-    cdef Inner inner
-    cdef Meta meta
-    cdef ManyTasks tasks
-    cdef Py_ssize_t done
-    learner = algorithm.learner
-    read_data(batch, &data)
-    read_inner(learner, &inner)
-    read_meta(algorithm, &meta)
-    inner.n_outputs = len(phi)
-    tasks.starts, tasks.first, tasks.last = positions(batch.starts), first, last
-    eta0 = learner.eta0
-    tasks.eta0 = doubles(eta0)
-    if meta.step_size == FIXED:
-        tasks.n_etas = eta0.size
-    elif meta.step_size == DOUBLING:
-        tasks.n_etas = 1
-    else:
-        tasks.n_etas = rule.size // 2
-    tasks.phi, tasks.rule, tasks.clock = writable(phi), writable(rule), writable(clock)
-    tasks.own, tasks.own_index = NULL, positions(own_index)
-    if own_index is not None:
-        tasks.own = doubles(own)
-    tasks.history = records(history)
-    tasks.parameters, tasks.grad_sq = writable(parameters), writable(grad_sq)
-    with nogil:
-        done = kernel.learn_tasks(&data, &inner, &meta, &tasks)
-    if done < 0:
-        raise MemoryError
-    return done
+        outcome = kernel.run_task(&data, &inner, &one)
+    if outcome < 0:
+        raise refusal(outcome)
+    return outcome == FINITE
 
 
 def score_rows(X, index, parameters):
     """Scores of every row under its own parameter; see `_loops_py.score_rows`."""
     cdef Matrix matrix
-    cdef Py_ssize_t n_outputs = parameters.shape[1]
-    cdef const Py_ssize_t* index_ = positions(index)
-    cdef const double* parameters_ = doubles(parameters)
-    cdef int result
+    cdef Outcome outcome
+    cdef Py_ssize_t n_parameters, n_outputs
     read_matrix(X, &matrix)
+    n_parameters, n_outputs, width = parameters.shape
+    if width != matrix.n_features + 1:
+        raise ValueError(
+            f"index and parameters of shapes {index.shape} and {parameters.shape} do "
+            f"not fit X of shape {X.shape}."
+        )
+    cdef const Py_ssize_t* index_ = positions("index", index, matrix.n_rows)
+    cdef const double* parameters_ = doubles("parameters", parameters, ANY_SIZE)
     scores = np.empty((matrix.n_rows, n_outputs))
-    cdef double* scores_ = writable(scores)
+    cdef double* scores_ = writable("scores", scores, ANY_SIZE)
     with nogil:
-        result = kernel.score_rows(&matrix, index_, parameters_, n_outputs, scores_)
-    if result < 0:
-        raise MemoryError
+        outcome = kernel.score_rows(
+            &matrix, index_, parameters_, n_parameters, n_outputs, scores_
+        )
+    if outcome < 0:
+        raise refusal(outcome)
     return scores
 
 
 def encode_labels(y, classes):
     """Targets of integer labels, 64 bits wide; see `_loops_py.encode_labels`."""
     cdef Py_ssize_t i, k, n = len(y), n_classes = len(classes)
-    cdef const long long* labels = integers(y)
-    cdef const long long* known = integers(classes)
+    cdef const long long* labels = integers("y", y)
+    cdef const long long* known = integers("classes", classes)
     result = np.empty(n)
-    cdef double* codes = writable(result)
+    cdef double* codes = writable("codes", result, n)
     cdef Py_ssize_t low, high
     # Classes are often consecutive; a search would then take longer than the learning.
     # Unsigned differences do not overflow.
@@ -310,3 +382,154 @@ def encode_labels(y, classes):
             else:
                 codes[i] = 2.0 * low - 1.0 if n_classes == 2 else low
     return result
+
+
+# ---- the loop over tasks
+
+cdef class Plan:
+    """An algorithm that the compiled loop over tasks knows, read once.
+
+    Parameters
+    ----------
+    ogd : inner learner with `loss`, `update`, `radius`, `bias` and `max_iter`
+        Its loss has a compiled version.
+    step_size : {'fixed', 'doubling', 'aruba'}
+    step_size_parameters : up to 3 floats
+        Doubling: gamma, lipschitz. ARUBA: eps, zeta, p.
+    n_etas : int
+        1, or the number of parameters for one step size each.
+    eta0 : float64 ndarray of n_etas entries
+        The step size of 'fixed'; read by no other.
+    divide_by_root : bool
+        Whether 'fixed' divides eta0 by the root of the number of samples.
+    meta_step_size : {'ftl', 'constant', 'linear'}
+    meta_parameters : floats
+        Constant: the share. Linear: the first share, the final one and the number of
+        tasks between them, at least 2.
+    average : bool
+        Whether a task's parameter is the mean iterate, or the last one.
+    """
+
+    cdef Inner inner
+    cdef Rules rules
+    cdef object eta0, arguments
+
+    def __cinit__(
+        self, ogd, *, step_size, step_size_parameters, Py_ssize_t n_etas, eta0,
+        bint divide_by_root, meta_step_size, meta_parameters, bint average,
+    ):
+        cdef Py_ssize_t k
+        if step_size not in STEP_SIZES or meta_step_size not in META_STEP_SIZES:
+            raise ValueError(
+                f"There is no compiled version of step_size={step_size!r} with "
+                f"meta_step_size={meta_step_size!r}."
+            )
+        self.arguments = (
+            ogd, step_size, tuple(step_size_parameters), n_etas, eta0, divide_by_root,
+            meta_step_size, tuple(meta_parameters), average,
+        )
+        read_inner(ogd, &self.inner)
+        self.rules.step_size = STEP_SIZES[step_size]
+        self.rules.meta_step_size = META_STEP_SIZES[meta_step_size]
+        if n_etas < 1 or (
+            n_etas > 1 and kernel.step_sizes[self.rules.step_size].one_for_all
+        ):
+            raise ValueError(f"step_size={step_size!r} cannot have n_etas={n_etas}.")
+        if len(step_size_parameters) > 3:
+            raise ValueError("A step size has at most three parameters.")
+        for k in range(len(step_size_parameters)):
+            self.rules.step_size_parameters[k] = step_size_parameters[k]
+        k = kernel.meta_step_sizes[self.rules.meta_step_size].n_parameters
+        if len(meta_parameters) < k or len(meta_parameters) > 3:
+            raise ValueError(
+                f"meta_step_size={meta_step_size!r} has {k} parameters. "
+                f"Got {meta_parameters!r}."
+            )
+        for k in range(len(meta_parameters)):
+            self.rules.meta_parameters[k] = meta_parameters[k]
+        self.rules.n_etas = n_etas
+        self.rules.divide_by_root, self.rules.average = divide_by_root, average
+        if step_size == "fixed":
+            self.eta0 = np.array(eta0, dtype=np.float64, order="C")
+            self.rules.eta0 = doubles("eta0", self.eta0, n_etas)
+
+    def __reduce__(self):
+        return _remake, self.arguments
+
+
+def _remake(
+    ogd, step_size, step_size_parameters, n_etas, eta0, divide_by_root, meta_step_size,
+    meta_parameters, average,
+):
+    """The plan of these arguments; a module's function can be pickled by name."""
+    return Plan(
+        ogd,
+        step_size=step_size,
+        step_size_parameters=step_size_parameters,
+        n_etas=n_etas,
+        eta0=eta0,
+        divide_by_root=divide_by_root,
+        meta_step_size=meta_step_size,
+        meta_parameters=meta_parameters,
+        average=average,
+    )
+
+
+def learn_tasks(
+    batch, Py_ssize_t first, Py_ssize_t last, Plan plan not None, phi, rule_state,
+    meta_state, Py_ssize_t n_tasks, own, own_index, history, parameters, grad_sq,
+):
+    """Learn from tasks `first` to `last` - 1; return the first that failed, or `last`.
+
+    Task t starts at `phi`, or at own[own_index[t]] where `own_index` (or None) is not
+    negative, and fills row t of `history` and of `parameters` (or None). `n_tasks` is
+    the number of tasks learned before this call. A task that ends in non-finite numbers
+    changes nothing else.
+
+    After every task `phi` and the states of the step size and of the meta step size
+    move. With `grad_sq` they stay: the tasks are a meta-batch, and row t of `grad_sq`
+    takes the task's sums of squared gradients.
+
+    Raises ValueError where arrays do not fit together or X is corrupt. `phi` has not
+    changed then; the states may hold the tasks before the first corrupt row.
+    """
+    cdef Data data
+    cdef Inner inner = plan.inner
+    cdef ManyTasks tasks
+    cdef Py_ssize_t done, size, n_all
+    cdef Py_ssize_t n_etas = plan.rules.n_etas
+    X, y, weight, starts, order = batch
+    read_data(X, y, weight, order, &data)
+    size = size_of("phi", phi, &data.X)
+    inner.n_outputs = len(phi)
+    if n_etas != 1 and n_etas != size:
+        raise ValueError(f"phi of shape {phi.shape} cannot have {n_etas} step sizes.")
+    n_all = len(starts) - 1
+    if not 0 <= first <= last <= n_all:
+        raise ValueError(f"There are {n_all} tasks, not those from {first} to {last}.")
+    tasks.starts = positions("starts", starts, n_all + 1)
+    tasks.first, tasks.last, tasks.n_tasks = first, last, n_tasks
+    tasks.phi = writable("phi", phi, size)
+    tasks.rule_state = writable(
+        "The state of the step size", rule_state,
+        kernel.step_sizes[plan.rules.step_size].state_size(n_etas),
+    )
+    tasks.meta_state = writable(
+        "The state of the meta step size", meta_state,
+        kernel.meta_step_sizes[plan.rules.meta_step_size].state_size,
+    )
+    tasks.own, tasks.own_index, tasks.n_own = NULL, NULL, 0
+    if own_index is not None:
+        tasks.n_own = len(own)
+        tasks.own = doubles("own", own, tasks.n_own * size)
+        tasks.own_index = positions("own_index", own_index, n_all)
+    tasks.history = records(history, last)
+    tasks.parameters = row_per_task("parameters", parameters, last, size)
+    tasks.grad_sq = row_per_task("grad_sq", grad_sq, last, n_etas)
+    if rule_state is None or meta_state is None:
+        raise ValueError("The state of the step size or of the meta step size is None.")
+    with nogil:
+        done = kernel.learn_tasks(&data, &inner, &plan.rules, &tasks)
+    if done < 0:
+        raise refusal(done)
+    return done

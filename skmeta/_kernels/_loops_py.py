@@ -1,68 +1,154 @@
-"""The loops over samples and over tasks: specification and fallback of `_loops_fast`.
+"""The loop over the samples of a task: specification and fallback of `_loops_fast`.
 
 Conventions shared by both modules:
 
 - A parameter is a C-contiguous float64 array (n_outputs, n_features + 1), the intercept
-  last: the weight of a constant feature of value `learner.bias`, 1.0 or 0.0.
-- `batch` has the fields of `skmeta._tasks.Batch`; its task t is rows starts[t] to
-  starts[t + 1] of the stacked matrix. A target is the value to predict or, for a margin
-  loss, -1 or +1 with one output and the class index with several. A target that cannot
-  be learned from is NaN.
+  last: the weight of a constant feature of value `ogd.bias`, 1.0 or 0.0.
+- X is dense and C-contiguous or CSR, in double or single precision. A target is the
+  value to predict or, for a margin loss, -1 or +1 with one output and the class index
+  with several. A target that cannot be learned from is NaN.
 - A step size is an array of shape (1, 1), or (n_outputs, n_features + 1) for one per
   parameter; sums of squared gradients have the shape of the step size. In the NumPy
   twin it may be a matrix per output, and they are sums of outer products then.
-- Functions write into the arrays that they are given.
+- Functions write into the arrays of the caller. If the shapes of these arrays are
+  inconsistent, they raise ValueError before they write.
 """
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
-from skmeta._matrices import diagonal
+from skmeta.losses import Array, Loss
 
 
-def run_task(batch, t, learner, theta, eta, losses, average, grad_sq):
-    """Train `theta` on the rows of task t, one at a time; False if not finite.
+class OGD(Protocol):
+    """What the loops read of an inner learner.
 
-    Adds the squared gradients of the first pass to `grad_sq`, writes its prequential
-    losses into `losses` (by row of the batch; or None) and the mean of all iterates
-    that a gradient was taken at into `average` (or None).
+    Attributes
+    ----------
+    loss : Loss
+    update : {'ogd', 'implicit', 'ftrl', 'eg'}
+    radius : float
+        Of the ball that every iterate is projected on, infinite for none; of the
+        simplex for 'eg'.
+    bias : float
+    max_iter : int
+        Passes over the rows of a task.
     """
-    loss, order = learner.loss, batch.order
-    iterate = _ITERATES[learner.update](theta, learner.radius)
-    begin, end = batch.starts[t], batch.starts[t + 1]
-    classes = np.arange(len(theta))
+
+    loss: Loss
+    update: str
+    radius: float
+    bias: float
+    max_iter: int
+
+
+def run_task(
+    X: Any,
+    y: Array,
+    weight: Array | None,
+    order: np.ndarray | None,
+    ogd: OGD,
+    theta: Array,
+    eta: Array,
+    losses: Array | None,
+    average: Array | None,
+    grad_sq: Array,
+) -> bool:
+    """Train `theta` on all rows of X, one at a time; False if not finite.
+
+    Pass number n visits the rows in the order of row n of `order`, whose rows repeat;
+    None: in the order of X. Adds the squared gradients of the first pass to `grad_sq`,
+    writes its prequential losses into `losses` (by row of X; or None) and the mean of
+    all iterates at which gradients were taken into `average` (or None).
+    """
+    _check_sizes(X, y, weight, order, ogd, theta, eta, losses, average, grad_sq)
+    iterate = _ITERATES[ogd.update](theta, ogd.radius)
+    classes, n_rows = np.arange(len(theta)), X.shape[0]
     total = np.zeros_like(theta)
     with np.errstate(over="ignore", invalid="ignore"):
-        for n_pass in range(learner.max_iter):
-            for position in range(begin, end):
-                i = position if order is None else order[n_pass % len(order), position]
-                x = _features(batch.X, i, learner.bias)
-                y = batch.y[i]
-                target = np.where(classes == y, 1.0, -1.0) if len(theta) > 1 else y
-                weight = 1.0 if batch.sample_weight is None else batch.sample_weight[i]
-                s = loss.argument(target, theta @ x)
-                value = weight * loss.value(s).sum()
-                if not (np.isfinite(s).all() and np.isfinite(value) and np.isfinite(y)):
+        for n_pass in range(ogd.max_iter):
+            rows = range(n_rows) if order is None else order[n_pass % len(order)]
+            for i in rows:
+                x, w = _features(X, i, ogd.bias), 1.0 if weight is None else weight[i]
+                target = y[i : i + 1]
+                if len(theta) > 1:
+                    target = np.where(classes == y[i], 1.0, -1.0)
+                z = theta @ x
+                value = w * ogd.loss.value(target, z).sum()
+                if not np.isfinite([*z, value, y[i]]).all():
                     return False
                 total += theta
-                slope = weight * loss.slope(s)
+                slope = w * ogd.loss.slope(target, z)
                 if n_pass == 0:
                     if losses is not None:
                         losses[i] = value
-                    squares = np.outer(slope**2, x**2)
-                    grad_sq += squares if grad_sq.shape[1] > 1 else squares.sum()
-                if learner.update == "implicit":
-                    q = (eta * x**2).sum(axis=1)
+                    _add_squares(grad_sq, slope, x)
+                if ogd.update == "implicit":
+                    q = _step_length(eta, x)
                     if q.all():
-                        slope = loss.proximal_slope(s, q, weight)
-                iterate.move(eta * np.outer(slope * loss.chain(target), x))
+                        slope = ogd.loss.proximal_slope(target, z, q, w)
+                iterate.move(_times(eta, np.outer(slope, x)))
     if average is not None:
-        average[:] = total / ((end - begin) * learner.max_iter)
+        average[:] = total / (n_rows * ogd.max_iter)
     return bool(np.isfinite(theta).all() and np.isfinite(grad_sq).all())
 
 
+def _check_sizes(X, y, weight, order, ogd, theta, eta, losses, average, grad_sq):
+    """Raise ValueError if shapes are inconsistent, as the compiled kernel does."""
+    if ogd.update not in _ITERATES:
+        raise ValueError(f"There is no update {ogd.update!r}.")
+    n_rows, width = X.shape[0], X.shape[1] + 1
+    _check_size("theta", theta, (len(theta), width))
+    if eta.size != 1 and eta.ndim < 3:
+        _check_size("eta", eta, theta.shape)
+    _check_size("grad_sq", grad_sq, eta.shape)
+    for name, array, shape in [
+        ("y", y, (n_rows,)),
+        ("weight", weight, (n_rows,)),
+        ("losses", losses, (n_rows,)),
+        ("average", average, theta.shape),
+    ]:
+        if array is not None:
+            _check_size(name, array, shape)
+    if order is not None:
+        _check_size("order", order, (len(order), n_rows))
+
+
+def _check_size(name, array, shape):
+    if array.size != prod(shape):
+        raise ValueError(f"{name} must have shape {shape}. Got {array.shape}.")
+
+
+def _add_squares(grad_sq, slope, x):
+    """Add the squared gradients, the outer products of slopes and features."""
+    if grad_sq.ndim == 3:
+        grad_sq += np.einsum("k,p,q->kpq", slope**2, x, x)
+    elif grad_sq.size > 1:
+        grad_sq += np.outer(slope**2, x**2)
+    else:
+        grad_sq += (slope**2).sum() * (x @ x)
+
+
+def _step_length(eta, x):
+    """x' eta x for the step size of every output."""
+    if eta.ndim == 3:
+        return np.einsum("p,kpq,q->k", x, eta, x)
+    return (eta * x**2).sum(axis=1)
+
+
+def _times(eta, gradient):
+    if eta.ndim == 3:
+        return np.einsum("kpq,kq->kp", eta, gradient)
+    return eta * gradient
+
+
 class _Projected:
-    """theta moves; what leaves the ball is projected on it."""
+    """A step of theta, projected on the ball."""
 
     def __init__(self, theta, radius):
         self.theta, self.radius = theta, radius
@@ -78,7 +164,7 @@ class _Projected:
 
 
 class _DualAverage(_Projected):
-    """A point that is never projected moves; theta is its projection."""
+    """Steps of a point that is not projected; theta is its projection."""
 
     def __init__(self, theta, radius):
         super().__init__(theta, radius)
@@ -93,11 +179,11 @@ class _DualAverage(_Projected):
 class _Exponentiated:
     """theta is the difference of two positive vectors that sum to the radius together.
 
-    Their logarithms are kept, in which no step is too long to come back from.
+    Their logarithms are stored: so a long step can be taken back by later ones.
 
-    The start shares what its absolute values leave of the radius evenly among all
-    entries, at least the share `MIN_SLACK`, without which a zero would stay one for
-    ever.
+    The start divides the rest of the radius, beyond the sum of its absolute values,
+    evenly among all entries. The rest is at least the share `MIN_SLACK` of the radius,
+    since a positive number that begins at zero would never change.
     """
 
     def __init__(self, theta, radius):
@@ -117,8 +203,9 @@ class _Exponentiated:
         self.theta[:] = parts[0] - parts[1]
 
 
+LOSSES: frozenset[str] = frozenset()  # those that have a compiled version
 MIN_SLACK = 1e-6
-_ITERATES = {
+_ITERATES: dict[str, Any] = {
     "ogd": _Projected,
     "implicit": _Projected,
     "ftrl": _DualAverage,
@@ -131,72 +218,13 @@ def _features(X, i, bias):
     return np.append(np.asarray(row, dtype=float), bias)
 
 
-def learn_tasks(
-    batch,
-    first,
-    last,
-    algorithm,
-    phi,
-    rule,
-    clock,
-    own,
-    own_index,
-    history,
-    parameters,
-    grad_sq,
-):
-    """Learn from tasks `first` to `last` - 1; return the first that failed, or `last`.
-
-    Task t starts at `phi`, or at own[own_index[t]] where `own_index` (or None) is not
-    negative, and fills row t of `history` and of `parameters` (or None). A task that
-    ends in non-finite numbers changes nothing else.
-
-    After every task `phi`, the state `rule` of the step size and `clock` (tasks so far,
-    and the sum of sqrt of their lengths) move. With `grad_sq` they stay: the tasks are
-    a meta-batch, and row t of `grad_sq` takes the task's sums of squared gradients.
-    """
-    learner, step_size = algorithm.learner, algorithm.step_size
-    task_parameter = algorithm.task_parameter
-    losses = np.zeros(len(batch.y))
-    for t in range(first, last):
-        m = int(batch.starts[t + 1] - batch.starts[t])
-        continues = own_index is not None and own_index[t] >= 0
-        start = own[own_index[t]] if continues else phi
-        theta = start.copy()
-        eta = algorithm.step_of(batch, t, rule)
-        squares = np.zeros_like(eta)
-        average = np.empty_like(theta) if task_parameter.needs_average else None
-        finite = learner.run_task(batch, t, theta, eta, losses, average, squares)
-        if not finite:
-            return t
-        parameter = task_parameter(batch, t, learner, start, eta, theta, average)
-        with np.errstate(over="ignore", invalid="ignore"):
-            moved = parameter - phi
-            distance = np.sqrt((moved**2).sum())
-        if not np.isfinite(distance):
-            return t
-        mean_loss = losses[batch.rows(t)].sum() / m
-        sum_of_squares, mean_eta = diagonal(squares).sum(), diagonal(eta).mean()
-        history[t] = (m, mean_loss, distance, sum_of_squares, mean_eta)
-        if grad_sq is not None:
-            grad_sq[t] = squares
-        elif algorithm.learns_prior:
-            now = clock + (1.0, np.sqrt(m))
-            found, distances = parameter[np.newaxis], history["distance"][t : t + 1]
-            if not algorithm.learn_prior(batch, [t], phi, rule, now, found, distances):
-                return t
-            parameter, clock[:] = found[0], now
-        else:
-            clock += (1.0, np.sqrt(m))
-            step_size.observe(rule, moved, squares, clock[0])
-            phi += algorithm.meta_step(clock, np.sqrt(m)) * moved
-        if parameters is not None:
-            parameters[t] = parameter
-    return last
-
-
-def score_rows(X, index, parameters):
+def score_rows(X: Any, index: np.ndarray, parameters: Array) -> Array:
     """Scores of every row under its own parameter: (n_rows, n_outputs)."""
+    if len(index) != X.shape[0] or parameters.shape[2] != X.shape[1] + 1:
+        raise ValueError(
+            f"index and parameters of shapes {index.shape} and {parameters.shape} do "
+            f"not fit X of shape {X.shape}."
+        )
     scores = np.empty((X.shape[0], parameters.shape[1]))
     for k in np.unique(index):
         rows = np.flatnonzero(index == k)
@@ -204,12 +232,12 @@ def score_rows(X, index, parameters):
     return scores
 
 
-def encode_labels(y, classes):
+def encode_labels(y: np.ndarray, classes: np.ndarray) -> Array:
     """Targets of class labels: -1 and +1, or the class index where there are several.
 
     A label that is not in `classes`, which are sorted, becomes NaN.
     """
     index = classes.searchsorted(y)
-    found = classes.take(index, mode="clip") == y
-    codes = np.where(found, index, np.nan)
+    is_known = classes.take(index, mode="clip") == y
+    codes = np.where(is_known, index, np.nan)
     return 2.0 * codes - 1.0 if len(classes) == 2 else codes

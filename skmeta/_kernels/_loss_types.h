@@ -1,5 +1,36 @@
 /* The losses of one number and, in GNU C, of four. */
 
+#if defined __GNUC__
+#define UNUSED __attribute__((unused))
+#else
+#define UNUSED
+#endif
+
+INLINE int is_margin(const enum LossCode loss)
+{
+#define CASE(name, of, rest) \
+    case LOSS_##name:        \
+        return of == OF_MARGIN;
+    switch (loss) {
+        EACH_LOSS(CASE)
+    }
+#undef CASE
+    return 0;
+}
+
+/* Whether the value of a loss has a part log1p(rest). */
+INLINE int has_rest(const enum LossCode loss)
+{
+#define CASE(name, of, rest) \
+    case LOSS_##name:        \
+        return rest == WITH_REST;
+    switch (loss) {
+        EACH_LOSS(CASE)
+    }
+#undef CASE
+    return 0;
+}
+
 static double lower_bound(double s, double c)
 {
     return log(c / (2.0 * (log1p(c) + fabs(s) + 1.0)));

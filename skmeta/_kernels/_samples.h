@@ -1,8 +1,9 @@
 /* One task, one sample at a time: any update, any step, CSR; and what the loop in
- * blocks shares with it. Parameters are (n_outputs, n_features + 1), the intercept last. */
+ * blocks shares with it. Parameters are (n_outputs, n_features + 1), the intercept
+ * last. */
 
-/* See `Loss_double` for what a rest is. The rest of a loss is at most 1, but a product
- * of many would overflow: then its logarithm goes to the value. */
+/* The rest of a loss is at most 1, but a product of many would overflow: then its
+ * logarithm goes to the value. */
 INLINE void merge_rest(double *rest, double other, double *value)
 {
     *rest += other * (1.0 + *rest);
@@ -12,8 +13,6 @@ INLINE void merge_rest(double *rest, double other, double *value)
     }
 }
 
-INLINE int is_margin(int loss) { return loss >= LOG_LOSS; }
-
 /* ---- one row: n values at x, in columns `column` (NULL: the first n) */
 
 typedef struct {
@@ -21,6 +20,12 @@ typedef struct {
     const int *column;
     ptrdiff_t n;
 } Row;
+
+INLINE ptrdiff_t row_number(const Data *data, ptrdiff_t n_pass, ptrdiff_t position)
+{
+    if (!data->order) return position;
+    return data->order[(n_pass % data->n_orders) * data->X.n_rows + position];
+}
 
 /* Single precision is converted row by row, into `buffer`. */
 INLINE Row row_at(const Matrix *X, ptrdiff_t i, double *buffer)
@@ -40,13 +45,59 @@ INLINE Row row_at(const Matrix *X, ptrdiff_t i, double *buffer)
     return row;
 }
 
-static ptrdiff_t longest_row(const Matrix *X)
+/* Stored values of row i, or -1 where `indptr` leads out of the stored values. */
+INLINE ptrdiff_t row_length(const Matrix *X, ptrdiff_t i)
 {
+    if (!X->indices) return X->n_features;
+    const ptrdiff_t begin = X->indptr[i], end = X->indptr[i + 1];
+    return 0 <= begin && begin <= end && end <= X->n_stored ? end - begin : -1;
+}
+
+/* The longest row from one position to another, at least the number of features; -1
+ * where a row number or `indptr` leads out of X. */
+static ptrdiff_t longest_row(const Data *data, ptrdiff_t begin, ptrdiff_t end)
+{
+    const Matrix *X = &data->X;
     ptrdiff_t longest = X->n_features;
-    for (ptrdiff_t i = 0; X->indices && i < X->n_rows; i++)
-        if (X->indptr[i + 1] - X->indptr[i] > longest)
-            longest = X->indptr[i + 1] - X->indptr[i];
+    for (ptrdiff_t n_pass = 0; data->order && n_pass < data->n_orders; n_pass++)
+        for (ptrdiff_t position = begin; position < end; position++) {
+            const ptrdiff_t i = row_number(data, n_pass, position);
+            if (i < 0 || i >= X->n_rows) return -1;
+        }
+    for (ptrdiff_t n_pass = 0; X->indices && n_pass < data->n_orders; n_pass++)
+        for (ptrdiff_t position = begin; position < end; position++) {
+            const ptrdiff_t n = row_length(X, row_number(data, n_pass, position));
+            if (n < 0) return -1;
+            if (n > longest) longest = n;
+        }
     return longest;
+}
+
+/* Whether the columns of n stored values are features. */
+INLINE int are_columns(const int *columns, ptrdiff_t n, ptrdiff_t n_features)
+{
+    unsigned bad = 0;
+    for (ptrdiff_t j = 0; j < n; j++)
+        bad |= (unsigned)columns[j] >= (unsigned)n_features;
+    return !bad;
+}
+
+/* The same of all rows of a task, just before they are read again. */
+static int columns_fit(const Data *data, ptrdiff_t begin, ptrdiff_t end)
+{
+    const Matrix *X = &data->X;
+    if (!X->indices) return 1;
+    if (!data->order) {
+        const ptrdiff_t from = X->indptr[begin];
+        return are_columns(X->indices + from, X->indptr[end] - from, X->n_features);
+    }
+    for (ptrdiff_t n_pass = 0; n_pass < data->n_orders; n_pass++)
+        for (ptrdiff_t position = begin; position < end; position++) {
+            const ptrdiff_t i = row_number(data, n_pass, position);
+            const ptrdiff_t n = X->indptr[i + 1] - X->indptr[i];
+            if (!are_columns(X->indices + X->indptr[i], n, X->n_features)) return 0;
+        }
+    return 1;
 }
 
 /* In several strands, to keep the processor busy; always in the same order. */
@@ -190,7 +241,7 @@ static void exponentiate(
 
 /* ---- one task */
 
-/* One task of either loop; what `average` takes is said at `averages_moves`. */
+/* One task of either loop; what `average` holds is said at `sums_steps`. */
 typedef struct {
     ptrdiff_t begin, end;
     const double *eta;
@@ -202,50 +253,45 @@ typedef struct {
     double total_loss; /* of the first pass; added to */
 } Task;
 
-INLINE ptrdiff_t row_number(const Data *data, ptrdiff_t n_pass, ptrdiff_t position)
-{
-    if (!data->order) return position;
-    return data->order[(n_pass % data->n_orders) * data->X.n_rows + position];
-}
-
 INLINE double target_of(double y, ptrdiff_t k, ptrdiff_t n_outputs)
 {
     return n_outputs == 1 ? y : y == (double)k ? 1.0 : -1.0;
 }
 
 /* The mean iterate is theta_end - sum_i i (theta_{i+1} - theta_i) / n. While nothing is
- * projected, `average` takes that sum, one more update per sample and on its features
- * only; else the mean iterate itself. */
-INLINE int averages_moves(const Inner *inner)
+ * projected, `average` holds that sum, which costs one more update per sample, on its
+ * features only; otherwise it holds the mean iterate itself. */
+INLINE int sums_steps(const Inner *inner)
 {
     return !isfinite(inner->radius);
 }
 
-static ptrdiff_t samples_room(const Inner *inner, ptrdiff_t size)
+static ptrdiff_t samples_scratch(const Inner *inner, ptrdiff_t size)
 {
     return 2 * inner->n_outputs + (inner->update >= FTRL ? 3 * size : 0);
 }
 
-/* Trains `task->theta`; returns whether every score and loss is finite. `room` has the
- * size `samples_room`, `buffer` that of the longest row. */
+/* Trains `task->theta`; returns whether every score and loss is finite. `scratch` has
+ * the size `samples_scratch`, `buffer` that of the longest row. */
 static int learn_samples(
-    const Data *data, const Inner *inner, Task *task, double *room, double *buffer)
+    const Data *data, const Inner *inner, Task *task, double *scratch, double *buffer)
 {
     const ptrdiff_t K = inner->n_outputs, d = data->X.n_features, size = K * (d + 1);
-    const int in_ball = isfinite(inner->radius), lazy = averages_moves(inner);
+    const int in_ball = isfinite(inner->radius), lazy = sums_steps(inner);
     const double bias = inner->bias, p = inner->parameter;
-    const int loss = inner->loss;
+    const enum LossCode loss = inner->loss;
+    const int of_margin = is_margin(loss);
     double *theta = task->theta, *average = task->average;
-    double *slopes = room, *scores = room + K, *logs = room + 2 * K + size;
-    /* what moves by a step: theta, the point whose projection it is, or exponents */
+    double *slopes = scratch, *scores = scratch + K, *logs = scratch + 2 * K + size;
+    /* what a step is added to: theta, the point before projection, or exponents */
     double *moving = theta;
     double total = 0.0, total_rest = 0.0;
     ptrdiff_t n_steps = 0;
     if (inner->update == EG) {
-        moving = room + 2 * K;
+        moving = scratch + 2 * K;
         split(theta, logs, size, inner);
     } else if (inner->update == FTRL && in_ball) {
-        moving = room + 2 * K;
+        moving = scratch + 2 * K;
         memcpy(moving, theta, size * sizeof(double));
     }
     for (ptrdiff_t n_pass = 0; n_pass < inner->max_iter; n_pass++) {
@@ -261,7 +307,7 @@ static int learn_samples(
                 const double *w = theta + k * (d + 1);
                 double target = target_of(y, k, K);
                 double z = (k ? dot(row, w) : slopes[0]) + bias * w[d];
-                double s = is_margin(loss) ? target * z : z - target;
+                double s = of_margin ? target * z : z - target;
                 Loss_double at = loss_at_double(loss, p, s);
                 if (!isfinite(s)) return 0;
                 value += at.value;
@@ -304,7 +350,7 @@ static int learn_samples(
                         slope = proximal_slope_double(loss, p, scores[k], q, weight,
                                                       slopes[k]);
                 }
-                double change = is_margin(loss) ? -slope * target_of(y, k, K) : -slope;
+                double change = of_margin ? -slope * target_of(y, k, K) : -slope;
                 if (!scale) change *= task->eta[0];
                 add_row(moving + k * (d + 1), change, scale, row);
                 moving[k * (d + 1) + d] += change * (scale ? scale[d] * bias : bias);

@@ -25,6 +25,7 @@
 #ifdef BLOCKS
 #include "_blocks.h"
 #endif
+#include "_step_sizes.h"
 
 static double *aligned_zeros(ptrdiff_t n, void **memory)
 {
@@ -37,17 +38,22 @@ static double *aligned_zeros(ptrdiff_t n, void **memory)
 typedef struct {
     const Data *data;
     const Inner *inner;
+    ptrdiff_t longest; /* row */
     ptrdiff_t natural; /* numbers of a parameter outside */
-    ptrdiff_t size;    /* and in the loops */
+    ptrdiff_t size;    /* and in the loops, where it may be padded */
     int in_blocks;
 #ifdef BLOCKS
     Shape shape;
 #endif
 } Learner;
 
-static Learner make_learner(const Data *data, const Inner *inner, int per_coordinate)
+/* `longest` is negative where the rows of X cannot be read. */
+static Learner make_learner(
+    const Data *data, const Inner *inner, int per_coordinate, ptrdiff_t begin,
+    ptrdiff_t end)
 {
-    Learner learner = {data, inner};
+    Learner learner = {.data = data, .inner = inner};
+    learner.longest = longest_row(data, begin, end);
     learner.natural = learner.size = inner->n_outputs * (data->X.n_features + 1);
 #ifdef BLOCKS
     learner.in_blocks = !data->X.indices && !per_coordinate && !isfinite(inner->radius)
@@ -62,175 +68,118 @@ static Learner make_learner(const Data *data, const Inner *inner, int per_coordi
     return learner;
 }
 
-static ptrdiff_t learner_room(const Learner *learner)
+static ptrdiff_t learner_scratch(const Learner *learner)
 {
 #ifdef BLOCKS
-    if (learner->in_blocks) return blocks_room(&learner->shape);
+    if (learner->in_blocks) return blocks_scratch(&learner->shape);
 #endif
-    ptrdiff_t buffer = learner->data->X.doubles ? 0 : longest_row(&learner->data->X);
-    return buffer + samples_room(learner->inner, learner->size);
+    const ptrdiff_t buffer = learner->data->X.doubles ? 0 : learner->longest;
+    return buffer + samples_scratch(learner->inner, learner->size);
 }
 
-INLINE void take_in(const Learner *learner, double *inside, const double *outside)
-{
-#ifdef BLOCKS
-    if (learner->in_blocks) {
-        pack(inside, outside, &learner->shape);
-        return;
-    }
-#endif
-    memcpy(inside, outside, learner->size * sizeof(double));
-}
-
-INLINE void hand_out(const Learner *learner, double *outside, const double *inside)
+INLINE void to_padded(const Learner *learner, double *padded, const double *natural)
 {
 #ifdef BLOCKS
     if (learner->in_blocks) {
-        unpack(outside, inside, &learner->shape);
+        pack(padded, natural, &learner->shape);
         return;
     }
 #endif
-    memcpy(outside, inside, learner->size * sizeof(double));
+    memcpy(padded, natural, learner->size * sizeof(double));
 }
 
-INLINE int learn(const Learner *learner, Task *task, double *room)
+INLINE void from_padded(const Learner *learner, double *natural, const double *padded)
 {
+#ifdef BLOCKS
+    if (learner->in_blocks) {
+        unpack(natural, padded, &learner->shape);
+        return;
+    }
+#endif
+    memcpy(natural, padded, learner->size * sizeof(double));
+}
+
+INLINE int learn(const Learner *learner, Task *task, double *scratch)
+{
+    const Data *data = learner->data;
 #ifdef BLOCKS
     if (learner->in_blocks)
-        return learn_blocks(learner->data, learner->inner, &learner->shape, task, room);
+        return learn_blocks(data, learner->inner, &learner->shape, task, scratch);
 #endif
-    double *buffer = room + samples_room(learner->inner, learner->size);
-    return learn_samples(learner->data, learner->inner, task, room, buffer);
+    double *buffer = scratch + samples_scratch(learner->inner, learner->size);
+    return learn_samples(data, learner->inner, task, scratch, buffer);
 }
 
-/* The mean iterate in entry j, see `averages_moves`. */
-INLINE double mean_iterate(double theta, double moves, double n_steps)
+/* The mean iterate in entry j, see `sums_steps`. */
+INLINE double mean_iterate(double theta, double steps, double n_steps)
 {
-    return theta - moves / n_steps;
+    return theta - steps / n_steps;
 }
 
-static int run_task(
-    const Data *data, const Inner *inner, ptrdiff_t begin, ptrdiff_t end,
-    const OneTask *one)
+static enum Outcome run_task(const Data *data, const Inner *inner, const OneTask *one)
 {
+    const ptrdiff_t n_rows = data->X.n_rows;
     const int per_coordinate = one->n_etas > 1;
-    const Learner learner = make_learner(data, inner, per_coordinate);
+    const Learner learner = make_learner(data, inner, per_coordinate, 0, n_rows);
+    if (learner.longest < 0 || !columns_fit(data, 0, n_rows)) return NOT_IN_X;
     const ptrdiff_t size = learner.size;
-    const double n_steps = (double)((end - begin) * inner->max_iter);
+    const double n_steps = (double)(n_rows * inner->max_iter);
     void *memory;
-    double *room = aligned_zeros(2 * size + learner_room(&learner), &memory);
-    if (!memory) return -1;
-    double *theta = room, *average = room + size;
-    Task task = {begin, end, one->eta, per_coordinate, theta,
+    double *theta = aligned_zeros(2 * size + learner_scratch(&learner), &memory);
+    if (!memory) return NO_MEMORY;
+    double *average = theta + size, *scratch = average + size;
+    Task task = {0, n_rows, one->eta, per_coordinate, theta,
                  one->average ? average : NULL, one->losses, one->grad_sq, 0.0};
-    take_in(&learner, theta, one->theta);
-    int finite = learn(&learner, &task, room + 2 * size)
-                 && all_finite(theta, size) && all_finite(one->grad_sq, one->n_etas);
-    hand_out(&learner, one->theta, theta);
+    to_padded(&learner, theta, one->theta);
+    int finite = learn(&learner, &task, scratch) && all_finite(theta, size)
+                 && all_finite(one->grad_sq, one->n_etas);
+    from_padded(&learner, one->theta, theta);
     if (one->average) {
-        for (ptrdiff_t j = 0; averages_moves(inner) && j < size; j++)
+        for (ptrdiff_t j = 0; sums_steps(inner) && j < size; j++)
             average[j] = mean_iterate(theta[j], average[j], n_steps);
-        hand_out(&learner, one->average, average);
+        from_padded(&learner, one->average, average);
     }
     free(memory);
-    return finite;
+    return finite ? FINITE : NOT_FINITE;
 }
 
-/* ---- step size and meta-update; see `skmeta.step_size` and `skmeta.meta_update` */
-
-static void propose(
-    const Meta *meta, const double *rule, ptrdiff_t m, const double *eta0, double *eta,
-    ptrdiff_t n_etas)
-{
-    const double root = sqrt((double)m);
-    if (meta->step_size == FIXED)
-        for (ptrdiff_t j = 0; j < n_etas; j++)
-            eta[j] = meta->divide_by_root ? eta0[j] / root : eta0[j];
-    else if (meta->step_size == DOUBLING)
-        eta[0] = rule[0] / (meta->step_size_parameters[1] * root);
-    else
-        for (ptrdiff_t j = 0; j < n_etas; j++)
-            eta[j] = sqrt(rule[j] / rule[n_etas + j]);
-}
-
-/* `moved`: of every parameter if there is a step size for each. */
-static void observe(
-    const Meta *meta, double *rule, const double *moved, double distance,
-    const double *grad_sq, double t, ptrdiff_t n_etas)
-{
-    if (meta->step_size == DOUBLING) {
-        if (distance > rule[0]) rule[0] *= meta->step_size_parameters[0];
-    } else if (meta->step_size == ARUBA) {
-        const double eps = meta->step_size_parameters[0];
-        const double zeta = meta->step_size_parameters[1];
-        const double decay = pow(t + 1.0, meta->step_size_parameters[2]);
-        for (ptrdiff_t j = 0; j < n_etas; j++) {
-            double length = n_etas > 1 ? moved[j] : distance;
-            rule[j] += eps * eps / decay;
-            rule[j] += 0.5 * (length * length);
-            rule[n_etas + j] += grad_sq[j] + zeta * zeta / decay;
-        }
-    }
-}
-
-static double meta_step(const Meta *meta, const double *clock, ptrdiff_t m)
-{
-    const double t = clock[0], weight_sum = clock[1];
-    const double final = meta->meta_update_parameters[0];
-    const double n_tasks = meta->meta_update_parameters[1];
-    double part;
-    switch (meta->meta_update) {
-    case FOLLOW_THE_LEADER:
-        return sqrt((double)m) / weight_sum;
-    case ADAPTIVE_OGD:
-        return t == 1.0 && !meta->phi_given ? 1.0 : 1.0 / weight_sum;
-    case CONSTANT:
-        return meta->meta_eta0;
-    default: /* LINEAR_DECAY */
-        part = (t - 1.0) / (n_tasks - 1.0);
-        if (part > 1.0) part = 1.0;
-        return meta->meta_eta0 + part * (final - meta->meta_eta0);
-    }
-}
-
-/* ---- how far a task went from phi */
+/* ---- the move of the shared initialization on the features of a task alone */
 
 /* Stored values of the rows of a task. */
 static ptrdiff_t count_stored(const Data *data, ptrdiff_t begin, ptrdiff_t end)
 {
     ptrdiff_t n = 0;
     if (!data->order) return data->X.indptr[end] - data->X.indptr[begin];
-    for (ptrdiff_t position = begin; position < end; position++) {
-        ptrdiff_t i = data->order[position];
-        n += data->X.indptr[i + 1] - data->X.indptr[i];
-    }
+    for (ptrdiff_t position = begin; position < end; position++)
+        n += row_length(&data->X, data->order[position]);
     return n;
 }
 
-/* What a task of few features has touched, entry by entry. */
+/* A task of few stored values, entry by entry. */
 typedef struct {
     double *phi, *theta, *average; /* average may be NULL */
     double n_steps, share;
     double *origin; /* of phi, a value for every entry as often as it comes */
 } Touched;
 
-/* Moves phi[j] its share of the way to the parameter, and theta[j] to phi[j]; returns
- * the way. An entry that comes again has no way left. */
-INLINE double settle(Touched *touched, ptrdiff_t j, const int averages)
+/* Moves phi[j] by its share of the displacement of the parameter, and theta[j] to
+ * phi[j]; returns the displacement. It is zero for an entry that comes again. */
+INLINE double apply_move(Touched *touched, ptrdiff_t j, const int averages)
 {
     const double origin = touched->phi[j], theta = touched->theta[j];
-    double moved = theta - origin;
+    double displacement = theta - origin;
     if (averages) {
-        moved = mean_iterate(theta, touched->average[j], touched->n_steps) - origin;
+        const double steps = touched->average[j];
+        displacement = mean_iterate(theta, steps, touched->n_steps) - origin;
         touched->average[j] = 0.0;
     }
     *touched->origin++ = origin;
-    touched->theta[j] = touched->phi[j] = origin + touched->share * moved;
-    return moved;
+    touched->theta[j] = touched->phi[j] = origin + touched->share * displacement;
+    return displacement;
 }
 
-/* Settles all entries; returns the squared distance. */
-INLINE double settle_each(
+/* Moves all entries; returns the squared distance. */
+INLINE double apply_each(
     Touched all, const Learner *learner, const Task *task, const int averages)
 {
     const Matrix *X = &learner->data->X;
@@ -238,8 +187,8 @@ INLINE double settle_each(
     double sums[4] = {0.0};
     for (ptrdiff_t k = 0; k < learner->inner->n_outputs; k++) {
         const ptrdiff_t first = k * (d + 1);
-        double moved = settle(&all, first + d, averages);
-        sums[0] += moved * moved;
+        double displacement = apply_move(&all, first + d, averages);
+        sums[0] += displacement * displacement;
         for (ptrdiff_t position = task->begin; position < task->end; position++) {
             const ptrdiff_t i = row_number(learner->data, 0, position);
             const int *column = X->indices + X->indptr[i];
@@ -248,27 +197,27 @@ INLINE double settle_each(
             for (; q + 4 <= n; q += 4) {
 #pragma GCC unroll 4
                 for (int c = 0; c < 4; c++) {
-                    moved = settle(&all, first + column[q + c], averages);
-                    sums[c] += moved * moved;
+                    displacement = apply_move(&all, first + column[q + c], averages);
+                    sums[c] += displacement * displacement;
                 }
             }
             for (; q < n; q++) {
-                moved = settle(&all, first + column[q], averages);
-                sums[0] += moved * moved;
+                displacement = apply_move(&all, first + column[q], averages);
+                sums[0] += displacement * displacement;
             }
         }
     }
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-static double settle_all(Touched all, const Learner *learner, const Task *task)
+static double apply_moves(Touched all, const Learner *learner, const Task *task)
 {
-    return task->average ? settle_each(all, learner, task, 1)
-                         : settle_each(all, learner, task, 0);
+    return task->average ? apply_each(all, learner, task, 1)
+                         : apply_each(all, learner, task, 0);
 }
 
-/* Takes back what `settle_all` did to phi, the last entry first. */
-static void unsettle_all(Touched all, const Learner *learner, const Task *task)
+/* Takes back what `apply_moves` did to phi, the last entry first. */
+static void undo_moves(Touched all, const Learner *learner, const Task *task)
 {
     const Matrix *X = &learner->data->X;
     const ptrdiff_t d = X->n_features, K = learner->inner->n_outputs;
@@ -284,122 +233,210 @@ static void unsettle_all(Touched all, const Learner *learner, const Task *task)
     }
 }
 
-/* moved = parameter - phi; returns its squared norm. */
+/* displacement = parameter - phi; returns its squared norm. */
 static double subtract(
-    double *moved, double *parameter, const double *phi, ptrdiff_t size)
+    double *displacement, const double *parameter, const double *phi, ptrdiff_t size)
 {
-    for (ptrdiff_t j = 0; j < size; j++) moved[j] = parameter[j] - phi[j];
-    return square_sum(moved, size);
+    for (ptrdiff_t j = 0; j < size; j++) displacement[j] = parameter[j] - phi[j];
+    return square_sum(displacement, size);
 }
 
 /* ---- all tasks */
 
-static ptrdiff_t learn_tasks(
-    const Data *data, const Inner *inner, const Meta *meta, const ManyTasks *tasks)
-{
-    const ptrdiff_t n_etas = tasks->n_etas;
-    const Learner learner = make_learner(data, inner, n_etas > 1);
-    const ptrdiff_t size = learner.size, natural = learner.natural;
-    const int touches_few = data->X.indices && n_etas == 1 && averages_moves(inner);
-    const ptrdiff_t n_room = 4 * size + 2 * n_etas + learner_room(&learner);
-    void *memory;
-    double *room = aligned_zeros(n_room, &memory);
-    if (!memory) return -1;
-    double *phi = room, *theta = phi + size, *average = theta + size;
-    double *moved = average + size, *eta = moved + size, *grad_sq = eta + n_etas;
-    double *rest = grad_sq + n_etas;
-    double *parameter = meta->average ? average : theta;
-    int theta_is_phi = 0; /* and `average` is zero */
-    ptrdiff_t t;
-    take_in(&learner, phi, tasks->phi);
-    for (t = tasks->first; t < tasks->last; t++) {
-        const ptrdiff_t begin = tasks->starts[t], end = tasks->starts[t + 1];
-        const ptrdiff_t m = end - begin;
-        const double n_steps = (double)(m * inner->max_iter);
-        const int is_known = tasks->own_index && tasks->own_index[t] >= 0;
-        /* An entry settled by its column costs about three times one in passing. */
-        const int few = touches_few && !is_known
-                        && 3 * inner->n_outputs * count_stored(data, begin, end) < size;
-        const double root = sqrt((double)m);
-        const double clock[2] = {tasks->clock[0] + 1.0, tasks->clock[1] + root};
-        /* the tasks of a meta-batch leave phi where it is */
-        const double share = tasks->grad_sq ? 0.0 : meta_step(meta, clock, m);
-        Task task = {begin, end, eta, n_etas > 1, theta,
-                     meta->average ? average : NULL, NULL, grad_sq, 0.0};
-        const Touched touched = {phi, theta, task.average, n_steps, share, moved};
-        double *out = tasks->parameters ? tasks->parameters + t * natural : NULL;
-        double square, sum_grad_sq = 0.0, mean_eta = 0.0;
+typedef struct {
+    const Rules *rules;
+    const ManyTasks *tasks;
+    const StepSize *step_size;
+    const MetaStepSize *meta_step_size;
+    Learner learner;
+    double *phi, *theta, *average, *displacement; /* padded */
+    double *eta, *grad_sq, *scratch;
+    int theta_is_phi; /* and `average` is zero */
+    double n_tasks;   /* learned so far, the present one included */
+} Loop;
 
-        if (is_known)
-            take_in(&learner, theta, tasks->own + tasks->own_index[t] * natural);
-        else if (!theta_is_phi)
-            memcpy(theta, phi, size * sizeof(double));
-        if (meta->average && !(few && theta_is_phi))
-            memset(average, 0, size * sizeof(double));
-        propose(meta, tasks->rule, m, tasks->eta0, eta, n_etas);
-        memset(grad_sq, 0, n_etas * sizeof(double));
-        int finite = learn(&learner, &task, rest);
-        if (few) {
-            for (ptrdiff_t j = 0; out && j < size; j++)
-                out[j] = task.average ? mean_iterate(theta[j], average[j], n_steps)
-                                      : theta[j];
-            square = settle_all(touched, &learner, &task);
-        } else {
-            if (task.average && averages_moves(inner))
-                for (ptrdiff_t j = 0; j < size; j++)
-                    average[j] = mean_iterate(theta[j], average[j], n_steps);
-            else if (task.average) /* in the distance, theta does not occur */
-                finite = finite && all_finite(theta, size);
-            square = subtract(moved, parameter, phi, size);
-        }
-        theta_is_phi = few;
-        const double distance = sqrt(square);
-        if (!finite || !isfinite(distance) || !all_finite(grad_sq, n_etas)) {
-            if (few) unsettle_all(touched, &learner, &task);
-            break;
-        }
-        if (out && !few) hand_out(&learner, out, parameter);
-        for (ptrdiff_t j = 0; j < n_etas; j++) {
-            sum_grad_sq += grad_sq[j];
-            mean_eta += eta[j] / (double)n_etas;
-        }
-        const HistoryRow row = {m, task.total_loss / (double)m, distance, sum_grad_sq,
-                                mean_eta};
-        tasks->history[t] = row;
-        if (tasks->grad_sq) {
-            memcpy(tasks->grad_sq + t * n_etas, grad_sq, n_etas * sizeof(double));
-            continue;
-        }
-        memcpy(tasks->clock, clock, sizeof clock);
-        observe(meta, tasks->rule, moved, distance, grad_sq, clock[0], n_etas);
-        if (!few)
-            for (ptrdiff_t j = 0; j < size; j++) phi[j] += share * moved[j];
+/* Whether to move only what the task touches. An entry that is moved by its column
+ * costs about three times one in passing. */
+static int touches_few(const Loop *loop, const Task *task, int is_known)
+{
+    const Learner *learner = &loop->learner;
+    const ptrdiff_t K = learner->inner->n_outputs;
+    return learner->data->X.indices && !task->per_coordinate && !is_known
+           && sums_steps(learner->inner)
+           && 3 * K * count_stored(learner->data, task->begin, task->end)
+                  < learner->size;
+}
+
+static void start_task(Loop *loop, ptrdiff_t t, const Task *task, int is_known, int few)
+{
+    const ManyTasks *tasks = loop->tasks;
+    const ptrdiff_t size = loop->learner.size, natural = loop->learner.natural;
+    if (is_known)
+        to_padded(&loop->learner, loop->theta,
+                  tasks->own + tasks->own_index[t] * natural);
+    else if (!loop->theta_is_phi)
+        memcpy(loop->theta, loop->phi, size * sizeof(double));
+    if (task->average && !(few && loop->theta_is_phi))
+        memset(task->average, 0, size * sizeof(double));
+    memset(loop->grad_sq, 0, loop->rules->n_etas * sizeof(double));
+    loop->step_size->propose(loop->rules, tasks->rule_state, task->end - task->begin,
+                             loop->eta);
+}
+
+/* The parameter of a task of many entries replaces its mean; returns whether it, and
+ * theta, are finite as far as the distance does not show it. */
+static int finish_average(const Loop *loop, const Task *task, double n_steps)
+{
+    const ptrdiff_t size = loop->learner.size;
+    if (!task->average) return 1;
+    if (!sums_steps(loop->learner.inner)) return all_finite(loop->theta, size);
+    for (ptrdiff_t j = 0; j < size; j++)
+        task->average[j] = mean_iterate(loop->theta[j], task->average[j], n_steps);
+    return 1;
+}
+
+static HistoryRow make_row(const Loop *loop, const Task *task, double distance)
+{
+    const ptrdiff_t n_etas = loop->rules->n_etas, m = task->end - task->begin;
+    HistoryRow row = {m, task->total_loss / (double)m, distance, 0.0, 0.0};
+    for (ptrdiff_t j = 0; j < n_etas; j++) {
+        row.grad_sq_norm += loop->grad_sq[j];
+        row.step_size += loop->eta[j] / (double)n_etas;
     }
-    hand_out(&learner, tasks->phi, phi);
+    return row;
+}
+
+static enum Outcome learn_task(Loop *loop, ptrdiff_t t)
+{
+    const Rules *rules = loop->rules;
+    const ManyTasks *tasks = loop->tasks;
+    const Learner *learner = &loop->learner;
+    const ptrdiff_t size = learner->size, n_etas = rules->n_etas;
+    const ptrdiff_t begin = tasks->starts[t], end = tasks->starts[t + 1];
+    const double n_steps = (double)((end - begin) * learner->inner->max_iter);
+    const double weight = sqrt((double)(end - begin));
+    if (!columns_fit(learner->data, begin, end)) return NOT_IN_X;
+
+    loop->n_tasks += 1.0;
+    /* the tasks of a meta-batch leave phi where it is */
+    const double share = tasks->grad_sq
+                             ? 0.0
+                             : loop->meta_step_size->share(rules->meta_parameters,
+                                                           tasks->meta_state,
+                                                           loop->n_tasks, weight);
+    Task task = {begin, end, loop->eta, n_etas > 1, loop->theta,
+                 rules->average ? loop->average : NULL, NULL, loop->grad_sq, 0.0};
+    const Touched touched = {loop->phi, loop->theta, task.average, n_steps, share,
+                             loop->displacement};
+    const int is_known = tasks->own_index && tasks->own_index[t] >= 0;
+    const int few = touches_few(loop, &task, is_known);
+    double *parameter = rules->average ? loop->average : loop->theta;
+    double *out = tasks->parameters ? tasks->parameters + t * learner->natural : NULL;
+    double square;
+
+    start_task(loop, t, &task, is_known, few);
+    int finite = learn(learner, &task, loop->scratch);
+    if (few) {
+        for (ptrdiff_t j = 0; out && j < size; j++)
+            out[j] = task.average
+                         ? mean_iterate(task.theta[j], task.average[j], n_steps)
+                         : task.theta[j];
+        square = apply_moves(touched, learner, &task);
+    } else {
+        finite = finish_average(loop, &task, n_steps) && finite;
+        square = subtract(loop->displacement, parameter, loop->phi, size);
+    }
+    loop->theta_is_phi = few;
+    const double distance = sqrt(square);
+    if (!finite || !isfinite(distance) || !all_finite(loop->grad_sq, n_etas)) {
+        if (few) undo_moves(touched, learner, &task);
+        return NOT_FINITE;
+    }
+    if (out && !few) from_padded(learner, out, parameter);
+    tasks->history[t] = make_row(loop, &task, distance);
+    if (tasks->grad_sq) {
+        memcpy(tasks->grad_sq + t * n_etas, loop->grad_sq, n_etas * sizeof(double));
+        return FINITE;
+    }
+    loop->meta_step_size->add(tasks->meta_state, weight);
+    loop->step_size->observe(rules, tasks->rule_state, loop->displacement, distance,
+                             loop->grad_sq, loop->n_tasks);
+    for (ptrdiff_t j = 0; !few && j < size; j++)
+        loop->phi[j] += share * loop->displacement[j];
+    return FINITE;
+}
+
+/* Whether tasks are made of rows of X, and known ones are in `own`. */
+static int tasks_fit(const ManyTasks *tasks, ptrdiff_t n_rows)
+{
+    const ptrdiff_t first = tasks->starts[tasks->first];
+    if (first < 0 || tasks->starts[tasks->last] > n_rows) return 0;
+    for (ptrdiff_t t = tasks->first; t < tasks->last; t++) {
+        if (tasks->starts[t] >= tasks->starts[t + 1]) return 0;
+        if (tasks->own_index && tasks->own_index[t] >= tasks->n_own) return 0;
+    }
+    return 1;
+}
+
+static ptrdiff_t learn_tasks(
+    const Data *data, const Inner *inner, const Rules *rules, const ManyTasks *tasks)
+{
+    if (!tasks_fit(tasks, data->X.n_rows)) return NOT_IN_X;
+    const ptrdiff_t first = tasks->starts[tasks->first];
+    const ptrdiff_t last = tasks->starts[tasks->last];
+    const ptrdiff_t n_etas = rules->n_etas;
+    Loop loop = {.rules = rules, .tasks = tasks};
+    loop.step_size = step_sizes + rules->step_size;
+    loop.meta_step_size = meta_step_sizes + rules->meta_step_size;
+    loop.learner = make_learner(data, inner, n_etas > 1, first, last);
+    if (loop.learner.longest < 0) return NOT_IN_X;
+    const ptrdiff_t size = loop.learner.size;
+    void *memory;
+    loop.phi = aligned_zeros(4 * size + 2 * n_etas + learner_scratch(&loop.learner),
+                             &memory);
+    if (!memory) return NO_MEMORY;
+    loop.theta = loop.phi + size, loop.average = loop.theta + size;
+    loop.displacement = loop.average + size, loop.eta = loop.displacement + size;
+    loop.grad_sq = loop.eta + n_etas, loop.scratch = loop.grad_sq + n_etas;
+    loop.n_tasks = (double)tasks->n_tasks;
+    to_padded(&loop.learner, loop.phi, tasks->phi);
+    enum Outcome outcome = FINITE;
+    ptrdiff_t t = tasks->first;
+    while (t < tasks->last && (outcome = learn_task(&loop, t)) == FINITE) t++;
+    if (outcome != NOT_IN_X) from_padded(&loop.learner, tasks->phi, loop.phi);
     free(memory);
-    return t;
+    return outcome < 0 ? outcome : t;
 }
 
 /* ---- scores */
 
-static int score_rows(
+static enum Outcome score_rows(
     const Matrix *X, const ptrdiff_t *index, const double *parameters,
-    ptrdiff_t n_outputs, double *scores)
+    ptrdiff_t n_parameters, ptrdiff_t n_outputs, double *scores)
 {
+    const Data rows = {*X, NULL, NULL, NULL, 1};
     const ptrdiff_t width = X->n_features + 1;
+    const ptrdiff_t longest = longest_row(&rows, 0, X->n_rows);
     double *buffer = NULL;
+    if (longest < 0) return NOT_IN_X;
     if (!X->doubles) {
-        buffer = malloc((size_t)(longest_row(X) + 1) * sizeof(double));
-        if (!buffer) return -1;
+        buffer = malloc((size_t)(longest + 1) * sizeof(double));
+        if (!buffer) return NO_MEMORY;
     }
+    enum Outcome outcome = FINITE;
     for (ptrdiff_t i = 0; i < X->n_rows; i++) {
         const Row row = row_at(X, i, buffer);
+        if (index[i] < 0 || index[i] >= n_parameters
+            || (row.column && !are_columns(row.column, row.n, X->n_features))) {
+            outcome = NOT_IN_X;
+            break;
+        }
         const double *theta = parameters + index[i] * n_outputs * width;
         for (ptrdiff_t k = 0; k < n_outputs; k++, theta += width)
             scores[i * n_outputs + k] = dot(row, theta) + theta[X->n_features];
     }
     free(buffer);
-    return 1;
+    return outcome;
 }
 
-const Kernel KERNEL = {run_task, learn_tasks, score_rows};
+const Kernel KERNEL = {run_task, learn_tasks, score_rows, step_sizes, meta_step_sizes};

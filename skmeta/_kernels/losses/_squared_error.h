@@ -1,0 +1,8 @@
+/* f(s) = s**2 / 2 of the residual. */
+
+VALUE_AND_SLOPE(squared_error)
+{
+    return (NAMED(Loss)){0.5 * s * s, SPLAT(0.0), s};
+}
+
+PROXIMAL_SLOPE(squared_error) { return weight / (1.0 + weight * q) * s; }
