@@ -1,4 +1,6 @@
-"""What a bug report needs to say."""
+"""The versions that a bug report needs."""
+
+from __future__ import annotations
 
 import platform
 import sys

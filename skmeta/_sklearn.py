@@ -3,6 +3,8 @@
 A rename upstream is a one-line repair here.
 """
 
+from __future__ import annotations
+
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
     HasMethods,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from skmeta import FMRLRegressor
-from skmeta._tasks import Batch, check_labels, group_rows, split_column
+from skmeta._batch import Batch
+from skmeta._labels import check_labels, group_rows, split_column
 
 DAYS = ["2026-01-03", "2026-01-01", "2026-01-03", "2026-01-02"]
 

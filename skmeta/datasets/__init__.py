@@ -1,5 +1,7 @@
 """Tasks to learn from: synthetic with a known truth, and small real data sets."""
 
+from __future__ import annotations
+
 from skmeta.datasets._generators import make_task_classification, make_task_regression
 from skmeta.datasets._loaders import load_chick_weights, load_wage_panel
 

@@ -1,13 +1,15 @@
 """Synthetic tasks around a known shared optimum.
 
-Both generators share one core and differ only in how a label answers a score.
-Parameters have shape (..., n_features), intercepts (...), where ... is () for one
-output and (n_classes,) for several; a task axis, where there is one, stands in front.
+Both generators share one core and differ only in how a target is drawn from a score.
+Parameters have shape (..., n_features) and intercepts have shape (...), where ... is ()
+for one output and (n_classes,) for several. A task axis, if there is one, comes first.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -89,7 +91,7 @@ def make_task_regression(
     intercept : float, default=0.0
         Shared intercept.
     shuffle : bool, default=False
-        If False, the rows of a task stand together. If True, all rows are permuted, so
+        If False, the rows of a task are adjacent. If True, all rows are permuted, so
         that the tasks interleave.
     return_coef : bool, default=False
         If True, return the `truth` too.
@@ -117,7 +119,7 @@ def make_task_regression(
     Raises
     ------
     ValueError
-        If a parameter is out of its range, or does not fit the others.
+        If a parameter is out of its range, or is inconsistent with the others.
 
     See Also
     --------
@@ -140,7 +142,7 @@ def make_task_regression(
     task similarity :math:`V` of [1]_, is
     :math:`\sqrt{k \, \mathrm{task\_std}^2 + \mathrm{intercept\_std}^2}`.
 
-    A seed fixes the underlying normal draws: with the same `random_state` and sizes, a
+    With the same `random_state` and sizes, the underlying normal draws are the same: a
     change of a spread, of the noise or of the drift only rescales them.
 
     References
@@ -236,7 +238,7 @@ def make_task_classification(
     intercept : float or array-like of shape (n_classes,), default=0.0
         Shared intercept; one per class only if there are more than two classes.
     shuffle : bool, default=False
-        If False, the rows of a task stand together. If True, all rows are permuted, so
+        If False, the rows of a task are adjacent. If True, all rows are permuted, so
         that the tasks interleave.
     return_coef : bool, default=False
         If True, return the `truth` too.
@@ -248,7 +250,8 @@ def make_task_classification(
     X : ndarray of shape (n_rows, n_features)
         Features of all tasks, stacked; `n_rows` is the sum of the task sizes.
     y : ndarray of shape (n_rows,)
-        Classes, integers from 0 to `n_classes - 1`. A task need not hold them all.
+        Classes, integers from 0 to `n_classes - 1`. A task need not contain all of
+        them.
     tasks : ndarray of shape (n_rows,)
         Task of every row, an integer from 0 to `n_tasks - 1`.
     truth : :class:`~sklearn.utils.Bunch`
@@ -267,7 +270,7 @@ def make_task_classification(
     Raises
     ------
     ValueError
-        If a parameter is out of its range, or does not fit the others.
+        If a parameter is out of its range, or is inconsistent with the others.
 
     See Also
     --------
@@ -288,13 +291,13 @@ def make_task_classification(
         P(y = k \mid x) \propto
         \exp((\langle w_{t,k}, x \rangle + b_{t,k}) / \mathrm{noise}).
 
-    Labels are drawn as the largest of scores with logistic (two classes) or Gumbel
-    noise, which is the same [1]_. For another `noise` than 1, divide the truth by it to
-    get the logistic parameter.
+    A label is drawn as the largest of the scores plus logistic (two classes) or Gumbel
+    noise, which is equivalent [1]_. If `noise` is not 1, divide the truth by it to get
+    the logistic parameter.
 
-    The noise of a logistic model has a fixed scale, so that the default weights are ten
-    times those of :func:`make_task_regression`: rows and weights of norm 1 would make
-    labels that are close to coin flips.
+    The noise of a logistic model has a fixed scale. Therefore the default weights are
+    ten times those of :func:`make_task_regression`: with rows and weights of norm 1,
+    labels would be nearly random.
 
     References
     ----------
@@ -346,17 +349,17 @@ def _answer_class(scores, noise, rng):
 
 
 def _make_tasks(
-    answer: Callable,
+    answer: Callable[[np.ndarray, float, Any], np.ndarray],
     *,
-    n_tasks,
-    n_samples,
-    n_features,
-    noise,
-    shuffle,
-    return_coef,
-    random_state,
-    **truth_params,
-):
+    n_tasks: int,
+    n_samples: int | tuple[int, int],
+    n_features: int,
+    noise: float,
+    shuffle: bool,
+    return_coef: bool,
+    random_state: Any,
+    **truth_params: Any,
+) -> Any:
     """Draw the truth, then rows, then labels by `answer(scores, noise, rng)`."""
     low, high = _check_sizes(n_samples)
     rng = check_random_state(random_state)
@@ -400,19 +403,19 @@ def _draw_truth(
         coef = _check_coef(coef, drawn.shape, informative)
     intercept = _check_intercept(intercept, outputs)
     step = drift * direction / np.linalg.norm(direction)
-    moved = np.multiply.outer(np.arange(n_tasks), step)
+    displacement = np.multiply.outer(np.arange(n_tasks), step)
     if intercept_std is None:
         intercept_std = task_std
     return Bunch(
         coef=coef,
         intercept=intercept,
         drift=step,
-        task_coef=coef + moved + task_std * spread,
+        task_coef=coef + displacement + task_std * spread,
         task_intercept=intercept + intercept_std * intercept_spread,
     )
 
 
-def _check_sizes(n_samples):
+def _check_sizes(n_samples: Any) -> tuple[int, int]:
     """Return the inclusive range (low, high) of task sizes."""
     pair = (n_samples, n_samples) if isinstance(n_samples, Integral) else n_samples
     if len(pair) != 2 or not all(isinstance(size, Integral) for size in pair):
@@ -420,7 +423,7 @@ def _check_sizes(n_samples):
             "n_samples must be an int or a pair (low, high) of ints, got "
             f"{n_samples!r}."
         )
-    low, high = pair
+    low, high = map(int, pair)
     if not 1 <= low <= high:
         raise ValueError(
             f"n_samples=(low, high) must satisfy 1 <= low <= high, got {n_samples!r}."

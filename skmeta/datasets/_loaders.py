@@ -1,5 +1,7 @@
 """Small real data sets of many tasks, shipped with the package."""
 
+from __future__ import annotations
+
 from importlib import resources
 from typing import Any
 
@@ -21,10 +23,10 @@ def load_chick_weights(
     Rows           578
     Tasks          50 chicks, 2 to 12 rows
     Features       4: time, diet_2 to diet_4
-    Target         weight, 35 to 373 gram
+    Target         weight, 35 to 373 grams
     =============  ========================
 
-    The rows of a task stand together, in order of time. The diet, a category, is given
+    The rows of a task are adjacent, in order of time. The diet, a category, is encoded
     as three 0/1 indicators; diet 1 is the reference.
 
     Parameters
@@ -40,7 +42,7 @@ def load_chick_weights(
         `(data, target, tasks)` if `return_X_y` is True, else a Bunch with fields
 
         - data : {ndarray, DataFrame} of shape (578, 4), float64;
-        - target : {ndarray, Series} of shape (578,), float64, the weight in gram;
+        - target : {ndarray, Series} of shape (578,), float64, the weight in grams;
         - tasks : {ndarray, Series} of shape (578,), int64, the chick, 1 to 50;
         - feature_names : list of str, the columns of data;
         - target_name, task_name : str, the columns of target and tasks;
@@ -98,8 +100,8 @@ def load_wage_panel(
     Target         lwage, log wage, -3.58 to 4.05
     =============  ===============================
 
-    The rows of a task stand together, in order of year. The occupation, a category
-    code, is left out of data; the frame has it.
+    The rows of a task are adjacent, in order of year. The occupation, a category code,
+    is not in data; the frame has it.
 
     Parameters
     ----------
@@ -186,7 +188,7 @@ def _read_columns(name, *, order, code):
 def _pack(
     columns, *, name, feature_names, target_name, task_name, return_X_y, as_frame
 ):
-    """Return columns as the Bunch or the tuple that the user asked for."""
+    """Return columns as a Bunch, or as a tuple with `return_X_y`."""
     if as_frame:
         columns = _to_frame(columns)
         data = columns[feature_names]

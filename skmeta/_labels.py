@@ -3,40 +3,19 @@
 Tasks are taken in order of first appearance; the rows of a task keep their order.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, KeysView, MutableSet
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-
-class Batch(NamedTuple):
-    """Stacked tasks. Task t is rows starts[t] to starts[t + 1], read through `order`.
-
-    Attributes
-    ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features), float64 or float32
-    y : float64 ndarray of shape (n_samples,)
-    sample_weight : float64 ndarray of shape (n_samples,) or None
-    starts : intp ndarray of shape (n_tasks + 1,)
-    order : intp ndarray of shape (1 or n_passes, n_samples) or None
-        The rows in the order in which they are visited, for every pass within a task.
-        None: as they stand.
-    """
-
-    X: Any
-    y: np.ndarray
-    sample_weight: np.ndarray | None
-    starts: np.ndarray
-    order: np.ndarray | None
-
-    def rows(self, t):
-        """Row numbers of task t, in order."""
-        rows = np.arange(self.starts[t], self.starts[t + 1])
-        return rows if self.order is None else self.order[0, rows]
+from skmeta._sparse import check_indices, check_pointers
 
 
-def check_labels(tasks, n_samples):
+def check_labels(tasks: Any, n_samples: int) -> Any:
     """Return one label per row as a 1-d array; a number or a string labels all rows.
 
     Raises
@@ -51,6 +30,11 @@ def check_labels(tasks, n_samples):
         # NumPy turns [1, "a"] into strings
         labels = np.asarray(tasks, dtype=object)
     if labels.ndim == 0:
+        if isinstance(tasks, Iterator):
+            raise ValueError(
+                "tasks is an iterator, which would be one label for all rows. Pass "
+                "list(tasks)."
+            )
         labels = np.full(n_samples, labels[()])
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -63,7 +47,25 @@ def check_labels(tasks, n_samples):
     return labels
 
 
-def split_column(X, column):
+def split_labels(X: Any, tasks: Any, column: Any) -> tuple[Any, Any]:
+    """(features, labels): the labels come from `tasks`, or from the column if given.
+
+    Raises
+    ------
+    ValueError
+        If there are both, or X has no such column.
+    """
+    if column is None:
+        return X, tasks
+    if tasks is not None:
+        raise ValueError(
+            f"Give the task labels once: as tasks= or as task_column={column!r}, not "
+            "both."
+        )
+    return split_column(X, column)
+
+
+def split_column(X: Any, column: Any) -> tuple[Any, Any]:
     """Take the column that holds the task labels out of X: (features, labels).
 
     Raises
@@ -83,21 +85,24 @@ def split_column(X, column):
         )
     if not (sp.issparse(X) or isinstance(X, np.ndarray)):
         X = np.array(X, dtype=object)
-    if X.ndim != 2 or not -X.shape[1] <= column < X.shape[1]:
+    index = int(column)
+    if X.ndim != 2 or not -X.shape[1] <= index < X.shape[1]:
         raise ValueError(f"X of shape {X.shape} has no column {column} (task_column).")
     if sp.issparse(X):
+        check_pointers(X)
+        check_indices(X)
         X = X.tocsc()
-        labels = X[:, [column]].toarray()[:, 0]
-        others = np.delete(np.arange(X.shape[1]), column)
+        labels = X[:, [index]].toarray()[:, 0]
+        others = np.delete(np.arange(X.shape[1]), index)
         return X[:, others].tocsr(), labels
-    return np.delete(X, column, axis=1), X[:, column]
+    return np.delete(X, index, axis=1), X[:, index]
 
 
-def _split_frame(X, column):
+def _split_frame(X: Any, column: Any) -> tuple[Any, Any]:
     columns = list(X.columns)
     if column not in columns and isinstance(column, Integral):
-        if -len(columns) <= column < len(columns):
-            column = columns[column]
+        if -len(columns) <= int(column) < len(columns):
+            column = columns[int(column)]
     if columns.count(column) != 1:
         hint = ""
         if column in X.index.names:
@@ -115,7 +120,9 @@ def _split_frame(X, column):
     return X.drop(columns=[column]), X[column]
 
 
-def group_rows(labels, n_samples):
+def group_rows(
+    labels: Any, n_samples: int
+) -> tuple[list[Any] | None, np.ndarray, np.ndarray | None]:
     """Group rows by label, in order of first appearance.
 
     Parameters
@@ -129,7 +136,7 @@ def group_rows(labels, n_samples):
     names : list of the n_tasks distinct labels, as Python scalars, or None
     starts : intp ndarray of shape (n_tasks + 1,)
     order : intp ndarray of shape (1, n_samples) or None
-        None where the rows of every task already stand together.
+        None if the rows of every task are already adjacent.
 
     Raises
     ------
@@ -149,7 +156,7 @@ def group_rows(labels, n_samples):
     return names, starts, np.argsort(codes, kind="stable")[np.newaxis]
 
 
-def code_rows(labels, n_samples):
+def code_rows(labels: Any, n_samples: int) -> tuple[list[Any], np.ndarray]:
     """The distinct labels, named as by `group_rows`, and their number for every row."""
     if not isinstance(labels, np.ndarray):
         return [labels], np.zeros(n_samples, dtype=np.intp)
@@ -157,7 +164,7 @@ def code_rows(labels, n_samples):
     return names, np.repeat(run_codes, np.diff(edges))
 
 
-def _find_runs(labels):
+def _find_runs(labels: np.ndarray) -> tuple[list[Any], np.ndarray, np.ndarray]:
     """Runs of equal labels: (names, number of every run's name, edges of the runs)."""
     differ = _differ(labels[1:], labels[:-1])
     runs = np.concatenate([[0], np.flatnonzero(differ) + 1])
@@ -166,13 +173,13 @@ def _find_runs(labels):
     if labels.dtype.kind in "iu":
         return *_code_integers(labels), edges
     # datetime64.tolist() turns nanoseconds, and NaT, into integers
-    labels = list(labels) if labels.dtype.kind in "mM" else labels.tolist()
-    _check_present(labels, runs)
-    return *_code_objects(labels), edges
+    names = list(labels) if labels.dtype.kind in "mM" else labels.tolist()
+    _check_present(names, runs)
+    return *_code_objects(names), edges
 
 
-def _code_objects(labels):
-    code = {}
+def _code_objects(labels: list[Any]) -> tuple[list[Any], np.ndarray]:
+    code: dict[Any, int] = {}
     try:
         codes = [code.setdefault(label, len(code)) for label in labels]
     except TypeError as error:
@@ -180,7 +187,7 @@ def _code_objects(labels):
     return list(code), np.array(codes, dtype=np.intp)
 
 
-def _code_integers(labels):
+def _code_integers(labels: np.ndarray) -> tuple[list[Any], np.ndarray]:
     if (labels[1:] > labels[:-1]).all():
         return labels.tolist(), np.arange(len(labels))
     low, n_values = labels.min(), int(labels.max()) - int(labels.min()) + 1
@@ -197,10 +204,33 @@ def _code_integers(labels):
     return labels[first[values]].tolist(), number[offsets]
 
 
-def row_numbers(labels, counts):
+def names_of(labels: Any) -> list[Any]:
+    """One label, or the labels of a sequence or a set, as `group_rows` names tasks."""
+    if isinstance(labels, MutableSet | KeysView):  # a frozenset is one label
+        labels = list(labels)
+    is_one = isinstance(labels, str | bytes | tuple) or np.ndim(labels) == 0
+    return [_as_scalar(label) for label in ([labels] if is_one else labels)]
+
+
+def _as_scalar(label: Any) -> Any:
+    is_time = isinstance(label, np.datetime64 | np.timedelta64)
+    return label if is_time or not hasattr(label, "item") else label.item()
+
+
+def as_array(names: list[Any]) -> np.ndarray:
+    """Labels as an array of shape (n_labels,), of objects if they are not scalars."""
+    if len({type(name) for name in names}) == 1 and np.ndim(names[0]) == 0:
+        return np.array(names)
+    array = np.empty(len(names), dtype=object)
+    for row, name in enumerate(names):
+        array[row] = name
+    return array
+
+
+def row_numbers(labels: Any, has_weight: np.ndarray) -> np.ndarray:
     """The number of every row within its task."""
-    _, starts, order = group_rows(labels, len(counts))
-    numbers = np.arange(len(counts)) - np.repeat(starts[:-1], np.diff(starts))
+    _, starts, order = group_rows(labels, len(has_weight))
+    numbers = np.arange(len(has_weight)) - np.repeat(starts[:-1], np.diff(starts))
     if order is None:
         return numbers
     scattered = np.empty_like(numbers)
@@ -208,7 +238,7 @@ def row_numbers(labels, counts):
     return scattered
 
 
-def _differ(a, b):
+def _differ(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Elementwise a != b; what cannot be compared (pandas.NA) differs."""
     if a.dtype != object:
         return a != b
@@ -216,22 +246,22 @@ def _differ(a, b):
     return np.array(differ, dtype=bool)
 
 
-def is_missing(label):
+def is_missing(label: Any) -> bool:
     """Whether a label is None, NaN, NaT or pandas.NA."""
     return label is None or _unequal(label, label)
 
 
-def _unequal(a, b):
+def _unequal(a: Any, b: Any) -> bool:
     try:
         return bool(a != b)
     except TypeError:
         return True
 
 
-def _check_present(run_labels, runs):
+def _check_present(run_labels: list[Any], runs: np.ndarray) -> None:
     for label, row in zip(run_labels, runs, strict=True):
         if is_missing(label):
             raise ValueError(
                 f"tasks has a missing label ({label}) in row {row}. Drop the row, or "
-                "give it a label of its own."
+                "give it a separate label."
             )

@@ -4,62 +4,67 @@ A parameter with a row of zeros never moves. Entries may differ by many orders o
 magnitude, so that everything is computed after dividing by the roots of the diagonal.
 """
 
+from __future__ import annotations
+
 import numpy as np
+from numpy.typing import NDArray
 
-IMMOVABLE = 1e10  # strength of regularisation that stands for a row of zeros
+Array = NDArray[np.float64]
+
+IMMOVABLE = 1e10  # strength of regularisation in place of a row of zeros
 
 
-def as_matrices(eta, shape):
+def as_matrices(eta: Array, shape: tuple[int, int]) -> Array:
     """A step size of any form as one matrix per output, for parameters of `shape`."""
     if eta.ndim == 3:
         return eta
     return np.broadcast_to(eta, shape)[:, :, np.newaxis] * np.eye(shape[1])
 
 
-def diagonal(eta):
-    """The diagonals of matrices; what is one number per parameter, as it is."""
+def diagonal(eta: Array) -> Array:
+    """The diagonals of matrices; an array of one number per parameter is unchanged."""
     return eta if eta.ndim < 3 else diagonals(eta).copy()
 
 
-def diagonals(matrices):
+def diagonals(matrices: Array) -> Array:
     """A view of the diagonal of every matrix."""
     return np.einsum("...ii->...i", matrices)
 
 
-def roots(matrices):
+def roots(matrices: Array) -> Array:
     """R with R R' = S, for every matrix S."""
-    found = np.empty_like(matrices)
-    for root, S in zip(found, matrices, strict=True):
+    all_roots = np.empty_like(matrices)
+    for root, S in zip(all_roots, matrices, strict=True):
         scaled, scale = _scaled(S)
         values, vectors = np.linalg.eigh(scaled)
         root[:] = scale[:, np.newaxis] * vectors * np.sqrt(np.maximum(values, 0.0))
-    return found
+    return all_roots
 
 
-def inverses(matrices):
+def inverses(matrices: Array) -> Array:
     """The inverse of every matrix, `IMMOVABLE` on the diagonal for a row of zeros."""
-    found = np.empty_like(matrices)
-    for inverse, S in zip(found, matrices, strict=True):
+    all_inverses = np.empty_like(matrices)
+    for inverse, S in zip(all_inverses, matrices, strict=True):
         scaled, scale = _scaled(S)
         diagonals(scaled)[scale == 0] = 1.0
         scale[scale == 0] = IMMOVABLE**-0.5
         inverse[:] = np.linalg.inv(scaled) / (scale * scale[:, np.newaxis])
         inverse += inverse.T.copy()
         inverse *= 0.5
-    return found
+    return all_inverses
 
 
-def squared_norm(moved, S):
-    """moved' inv(S) moved; infinite if it moves where S is zero."""
+def squared_norm(displacement: Array, S: Array) -> float:
+    """d' inv(S) d of a displacement d; infinite if d is not zero where S is zero."""
     scaled, scale = _scaled(S)
     free = scale > 0
-    if moved[~free].any():
+    if displacement[~free].any():
         return np.inf
-    moved = moved[free] / scale[free]
-    return float(moved @ np.linalg.solve(scaled[np.ix_(free, free)], moved))
+    d = displacement[free] / scale[free]
+    return float(d @ np.linalg.solve(scaled[np.ix_(free, free)], d))
 
 
-def are_positive_definite(matrices):
+def are_positive_definite(matrices: Array) -> bool:
     """Whether every matrix is symmetric and positive definite."""
     for S in matrices:
         if not (diagonals(S) > 0).all():
@@ -70,7 +75,7 @@ def are_positive_definite(matrices):
     return True
 
 
-def _scaled(S):
+def _scaled(S: Array) -> tuple[Array, Array]:
     """S with a diagonal of ones, or zeros; and the roots of its diagonal."""
     scale = np.sqrt(diagonals(S))
     inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)

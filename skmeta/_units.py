@@ -1,0 +1,161 @@
+"""Location and scale of features and target, learned from rows.
+
+A learner that works in units sees features that are centred and divided by their
+spread, and a target likewise. `Coordinates` are fixed while a task is learned;
+`Moments` learn them from row to row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from skmeta._batch import Objective, Task
+
+NOT_VARIED = 1e-7  # a spread below this share of the mean is rounding error
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """A change of coordinates: x -> (x - location) scale, y -> (y - offset) / unit.
+
+    Parameters are mapped so that predictions do not change.
+
+    Attributes
+    ----------
+    location, scale : ndarray of shape (n_features,)
+        The scale of a feature that has not varied is zero: it explains nothing.
+    offset, unit : float
+        Of the target; 0 and 1 where the target is left as it is.
+    """
+
+    location: np.ndarray
+    scale: np.ndarray
+    offset: float = 0.0
+    unit: float = 1.0
+
+    def features(self, X: Any) -> Any:
+        """The features in units, float64."""
+        if sp.issparse(X):
+            return X.multiply(self.scale).tocsr()
+        inside = X - self.location
+        inside *= self.scale
+        return inside
+
+    def task(self, task: Task) -> Task:
+        """The task in units."""
+        X, y = self.features(task.X), (task.y - self.offset) / self.unit
+        return Task(X, y, task.weight, task.seed)
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        """Raw slopes and intercept over those in units, up to what location moves."""
+        return self.unit * np.append(self.scale, 1.0)
+
+    def to_units(self, parameter: np.ndarray) -> np.ndarray:
+        """The parameter that predicts in units what this one predicts."""
+        inside = np.zeros_like(parameter)
+        np.divide(
+            parameter[..., :-1], self.scale, out=inside[..., :-1], where=self.scale > 0
+        )
+        at_location = parameter[..., -1] + parameter[..., :-1] @ self.location
+        inside[..., -1] = at_location - self.offset
+        return inside / self.unit
+
+    def displacement(self, difference: np.ndarray) -> np.ndarray:
+        """A difference of two parameters in units as one of raw parameters."""
+        raw = difference * self._sizes
+        raw[..., -1] -= raw[..., :-1] @ self.location
+        return raw
+
+    def to_raw(self, parameter: np.ndarray) -> np.ndarray:
+        """The raw parameter; zero for a feature that has not varied."""
+        raw = self.displacement(parameter)
+        raw[..., -1] += self.offset
+        return raw
+
+    def loss_factor(self, objective: Objective | None) -> float:
+        """The raw loss of a sample over its loss in units."""
+        degree = None if objective is None else objective.loss.degree
+        return self.unit ** (degree or 0)
+
+
+class Moments:
+    """Weighted mean and spread of the rows seen so far (Welford's update).
+
+    Attributes
+    ----------
+    n_rows : float
+        Sum of the weights.
+    mean, squares : ndarray of shape (n_features + 1,)
+        Mean and sum of squared deviations of the features and, last, the target;
+        without an intercept, zero and the sum of squares.
+    """
+
+    def __init__(self, n_features: int):
+        self.n_rows = 0.0
+        self.mean = np.zeros(n_features + 1)
+        self.squares = np.zeros(n_features + 1)
+
+    def copy(self) -> Moments:
+        """An independent copy."""
+        twin = Moments.__new__(Moments)
+        twin.n_rows = self.n_rows
+        twin.mean, twin.squares = self.mean.copy(), self.squares.copy()
+        return twin
+
+    def observe(self, task: Task, *, centered: bool) -> None:
+        """Add the rows of a task; `centered`: whether there is an intercept.
+
+        Sparse features are not centred.
+        """
+        weight = np.ones(len(task)) if task.weight is None else task.weight
+        total = float(weight.sum())
+        mean, squares = np.zeros_like(self.mean), np.zeros_like(self.mean)
+        for part, columns in ((task.X, slice(0, -1)), (task.y, slice(-1, None))):
+            mean[columns], squares[columns] = _mean_and_squares(part, weight, centered)
+        share = total / (self.n_rows + total)
+        change = mean - self.mean
+        self.n_rows += total
+        self.mean += share * change
+        self.squares += squares + change**2 * (total * (1.0 - share))
+
+    def coordinates(
+        self, *, scales_target: bool, target: Moments | None = None
+    ) -> Coordinates:
+        """The present units: a row in them has a norm of about one.
+
+        `target` are the moments that the units of the target come from, None: these.
+        """
+        spread = np.sqrt(self.squares / self.n_rows)
+        spread[spread <= NOT_VARIED * np.abs(self.mean)] = 0.0
+        d = len(spread) - 1
+        size = spread[:-1] * np.sqrt(d)
+        scale = np.divide(1.0, size, out=np.zeros(d), where=size > 0)
+        if not scales_target:
+            return Coordinates(self.mean[:-1].copy(), scale)
+        source = self if target is None else target
+        offset = float(source.mean[-1])
+        unit = float(np.sqrt(source.squares[-1] / source.n_rows))
+        if unit <= NOT_VARIED * abs(offset):
+            unit = 1.0
+        return Coordinates(self.mean[:-1].copy(), scale, offset, unit)
+
+
+def _mean_and_squares(
+    values: Any, weight: np.ndarray, centered: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    total = weight.sum()
+    if sp.issparse(values):
+        return np.zeros(values.shape[1]), values.power(2).T @ weight
+    values = values.reshape(len(weight), -1).astype(np.float64)
+    if not centered:
+        return np.zeros(values.shape[1]), weight @ values**2
+    first = values[0].copy()
+    values -= first  # so that what does not vary is exactly zero
+    mean = weight @ values / total
+    return first + mean, weight @ (values - mean) ** 2
