@@ -8,7 +8,7 @@ from sklearn.base import clone
 from skmeta import FMRLRegressor
 from skmeta.datasets import make_task_regression
 from skmeta.linear_model import OGDRegressor
-from skmeta.step_size import ARUBA, STEP_SIZES, Doubling, EmpiricalBayes, Fixed
+from skmeta.step_size import ARUBA, STEP_SIZES, Doubling, Fixed, StepSize
 
 SHAPE = (2, 4)
 LENGTHS = [5, 1, 9, 4, 4]
@@ -36,9 +36,11 @@ def data():
 def propositions(rule, moved, grad_sq):
     """Step size of every task, and of the one after the last."""
     state = rule.start(SHAPE)
+    each = getattr(rule, "per_coordinate", False)
+    sums = grad_sq if each else grad_sq.sum(axis=(1, 2), keepdims=True)
     for t, m in enumerate(LENGTHS):
         yield rule.propose(state, m, None).copy()
-        rule.observe(state, moved[t], grad_sq[t], t + 1.0)
+        rule.observe(state, moved[t], sums[t], m, t + 1)
     yield rule.propose(state, 16, None)
 
 
@@ -79,16 +81,16 @@ def test_doubling(radius, lipschitz, tasks):
 def test_doubling_raises_the_guess_only_if_it_was_exceeded():
     rule = Doubling(5.0, gamma=2.0)
     state = rule.start((1, 2))
-    rule.observe(state, np.array([[3.0, 4.0]]), np.zeros((1, 1)), 1.0)
+    rule.observe(state, np.array([[3.0, 4.0]]), np.zeros((1, 1)), 1, 1)
     assert rule.propose(state, 1, None) == 5.0
-    rule.observe(state, np.array([[3.0, 4.000001]]), np.zeros((1, 1)), 2.0)
+    rule.observe(state, np.array([[3.0, 4.000001]]), np.zeros((1, 1)), 1, 2)
     assert rule.propose(state, 1, None) == 10.0
 
 
 def test_fixed_is_what_the_learner_proposes(tasks):
     rule, eta0 = Fixed(), np.array([[0.1, 0.2]])
     state = rule.start((1, 2))
-    rule.observe(state, tasks[0][0], tasks[1][0], 1.0)
+    rule.observe(state, tasks[0][0], tasks[1][0], 9, 1)
     assert_array_equal(rule.propose(state, 9, eta0), eta0)
 
 
@@ -153,7 +155,8 @@ def test_per_coordinate_step_sizes_of_a_fit(data):
     """Tasks that do not differ in a coordinate, and have no gradient there."""
     X, y, tasks = data
     X = np.column_stack([X, np.zeros(len(X))])
-    model = FMRLRegressor(step_size=ARUBA(per_coordinate=True)).fit(X, y, tasks=tasks)
+    rule = ARUBA(per_coordinate=True)
+    model = FMRLRegressor(step_size=rule, standardize=False).fit(X, y, tasks=tasks)
     assert model.step_size_.shape == (1, 5)
     assert_allclose(model.step_size_[0, 3], 1.0)  # eps / zeta, for ever
     assert not np.isclose(model.step_size_[0, [0, 1, 2, 4]], 1.0).any()
@@ -174,7 +177,7 @@ def test_fixed_is_the_inner_learners_own(step_size, learning_rate, expected):
 
 def test_fixed_takes_one_step_size_per_parameter():
     inner = OGDRegressor(eta0=[0.1, 0.2, 0.3])
-    model = FMRLRegressor(inner, step_size="fixed").fit([[1.0, 2.0]], [1.0])
+    model = FMRLRegressor(inner, step_size="fixed").partial_fit([[1.0, 2.0]], [1.0])
     assert_array_equal(model.step_size_, [[0.1, 0.2, 0.3]])
     assert model.history_["step_size"] == pytest.approx([0.2])
 
@@ -186,10 +189,11 @@ def test_fixed_takes_one_step_size_per_parameter():
         ("doubling", Doubling()),
         ("isotropic", ARUBA()),
         ("per_coordinate", ARUBA((0.3, 1.0, 3.0, 10.0, 30.0), per_coordinate=True)),
-        ("empirical_bayes", EmpiricalBayes()),
+        (0.3, Fixed(0.3)),
+        (2, Fixed(2.0)),
     ],
 )
-def test_a_name_stands_for_the_object_with_defaults(name, rule, data):
+def test_a_name_or_a_number_is_resolved_to_an_object(name, rule, data):
     X, y, tasks = data
     by_name = FMRLRegressor(step_size=name).fit(X, y, tasks=tasks)
     by_object = FMRLRegressor(step_size=rule).fit(X, y, tasks=tasks)
@@ -198,15 +202,15 @@ def test_a_name_stands_for_the_object_with_defaults(name, rule, data):
 
 
 def test_every_name_is_tested():
-    tested = {"fixed", "doubling", "isotropic", "per_coordinate", "empirical_bayes"}
+    tested = {"fixed", "doubling", "isotropic", "per_coordinate"}
     assert STEP_SIZES.keys() == tested
 
 
 # ---- rules of the user's own
 
 
-class Halving:
-    """1, 1/2, 1/4, ...: nothing but the three methods that the parameter asks for."""
+class Halving(StepSize):
+    """1, 1/2, 1/4, ...: nothing but the three methods of a rule."""
 
     def start(self, shape):
         return np.ones(1)
@@ -214,7 +218,7 @@ class Halving:
     def propose(self, state, n_samples, eta0):
         return state[np.newaxis].copy()
 
-    def observe(self, state, moved, grad_sq, n_tasks):
+    def observe(self, state, displacement, grad_sq, n_samples, n_tasks):
         state /= 2
 
 
@@ -225,7 +229,7 @@ class Tamed(ARUBA):
         return 0.5 * super().propose(state, n_samples, eta0)
 
 
-def test_any_object_with_the_three_methods_will_do(data):
+def test_a_rule_with_the_three_methods_will_do(data):
     X, y, tasks = data
     model = FMRLRegressor(step_size=Halving()).fit(X, y, tasks=tasks)
     assert_array_equal(model.history_["step_size"], 0.5 ** np.arange(20))
@@ -236,3 +240,33 @@ def test_an_overridden_method_of_a_subclass_counts(data):
     X, y, tasks = data
     model = FMRLRegressor(step_size=Tamed()).fit(X, y, tasks=tasks)
     assert model.history_["step_size"][0] == 0.5
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, "adam", [0.1]], ids=repr)
+def test_what_is_no_step_size_is_named(value, data):
+    X, y, tasks = data
+    with pytest.raises(ValueError, match="^The 'step_size' parameter of FMRLRegressor"):
+        FMRLRegressor(step_size=value).fit(X, y, tasks=tasks)
+
+
+class ThreeMethods:
+    """What looks like a rule, and does not derive from the base class."""
+
+    start, propose, observe = Halving.start, Halving.propose, Halving.observe
+
+
+def test_a_rule_derives_from_the_base_class(data):
+    X, y, tasks = data
+    message = "'step_size'.*derived from skmeta.step_size.StepSize"
+    with pytest.raises(TypeError, match=message):
+        FMRLRegressor(step_size=ThreeMethods()).fit(X, y, tasks=tasks)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_a_float_is_the_step_in_the_units_of_the_steps(standardize, data):
+    X, y, tasks = data
+    model = FMRLRegressor(step_size=0.25, standardize=standardize)
+    model.fit(X, y, tasks=tasks)
+    assert (model.history_["step_size"] == 0.25).all()
+    assert model.step_size_ == 0.25
+    assert model.adapt(X[:3], y[:3]).eta0 == 0.25

@@ -94,7 +94,8 @@ def test_against_runs_of_the_inner_learner(kind, per_coordinate, update):
     rules = [ARUBA(eps, **options) for eps in SEVERAL]
     phi, eta, leaders = naive(X, y, tasks, rules, theta_of)
     assert len(set(leaders)) > 1
-    model = kind(learner, step_size=ARUBA(SEVERAL, **options)).fit(X, y, tasks=tasks)
+    rule = ARUBA(SEVERAL, **options)
+    model = kind(learner, step_size=rule, standardize=False).fit(X, y, tasks=tasks)
     learned = np.column_stack([np.atleast_2d(model.coef_), model.intercept_])
     assert_allclose(learned, phi, rtol=1e-9)
     assert_allclose(model.step_size_, eta if per_coordinate else eta[0, 0], rtol=1e-9)
@@ -115,10 +116,11 @@ def test_fit_is_partial_fit_task_by_task(kind, per_coordinate):
 
 
 @pytest.mark.parametrize("meta_batch_size", [1, 4])
+@pytest.mark.parametrize("standardize", [True, False])
 @each_shape
-def test_one_of_one_is_a_single_one(per_coordinate, meta_batch_size):
+def test_one_of_one_is_a_single_one(per_coordinate, standardize, meta_batch_size):
     X, y, tasks = make(FMRLRegressor)
-    options = {"meta_batch_size": meta_batch_size}
+    options = {"meta_batch_size": meta_batch_size, "standardize": standardize}
     rule = ARUBA(0.3, per_coordinate=per_coordinate)
     single = FMRLRegressor(step_size=rule, **options).fit(X, y, tasks=tasks)
     rule = ARUBA([0.3], per_coordinate=per_coordinate)
@@ -141,14 +143,16 @@ def test_a_candidate_that_diverges_is_never_followed():
     X, y, tasks = (np.repeat(one, 40, axis=0) for one in (X, y, tasks))
     learner = OGDRegressor(update="ogd")
     rest = {"zeta": 1.0, "p": 0.0}
-    alone = FMRLRegressor(learner, step_size=ARUBA([0.01], **rest))
+    raw = {"standardize": False}
+    alone = FMRLRegressor(learner, step_size=ARUBA([0.01], **rest), **raw)
     alone.fit(X, y, tasks=tasks)
     with pytest.raises(ValueError, match="non-finite|diverge|infinit"):
-        FMRLRegressor(learner, step_size=ARUBA(1e6, **rest)).fit(X, y, tasks=tasks)
-    model = FMRLRegressor(learner, step_size=ARUBA((0.01, 1e6), **rest))
+        model = FMRLRegressor(learner, step_size=ARUBA(1e6, **rest), **raw)
+        model.fit(X, y, tasks=tasks)
+    model = FMRLRegressor(learner, step_size=ARUBA((0.01, 1e6), **rest), **raw)
     assert_equal_models(model.fit(X, y, tasks=tasks), alone)
     skipping = FMRLRegressor(
-        learner, step_size=ARUBA((1e6, 0.01), **rest), on_bad_task="skip"
+        learner, step_size=ARUBA((1e6, 0.01), **rest), on_bad_task="skip", **raw
     ).fit(X, y, tasks=tasks)
     assert skipping.n_tasks_skipped_ == 1
     assert skipping.n_tasks_seen_ == alone.n_tasks_seen_ - 1
@@ -211,7 +215,7 @@ def test_with_a_learner_of_whole_tasks():
 )
 def test_scales_must_be_positive(eps):
     with pytest.raises(ValueError, match="'eps' parameter of ARUBA must be"):
-        FMRLRegressor(step_size=ARUBA(eps)).fit([[1.0], [2.0]], [1.0, 2.0])
+        FMRLRegressor(step_size=ARUBA(eps)).partial_fit([[1.0], [2.0]], [1.0, 2.0])
 
 
 def test_the_number_of_candidates_cannot_change():
