@@ -256,10 +256,10 @@ def test_meta_learning_by_eg_needs_one_step_size(kind, step_size):
     inner = (OGDRegressor if kind is FMRLRegressor else OGDClassifier)(
         update="eg", radius=1.0
     )
-    model = kind(inner, step_size=step_size)
+    model = kind(inner, step_size=step_size, standardize=False)
     before = vars(model).copy()
-    with pytest.raises(ValueError, match="update='eg' needs a single step size"):
-        model.fit([[0.0], [1.0]], [0, 1])
+    with pytest.raises(ValueError, match="OGD.* needs a single step size"):
+        model.fit([[0.0], [1.0]], [0, 1], tasks=[0, 0])
     assert vars(model) == before
 
 
@@ -272,7 +272,7 @@ def test_meta_learning_runs_each_task_by_the_update(
     rng = np.random.default_rng(global_random_seed)
     tasks = [random_task(rng, "log_loss", 5, 2, n_classes=3) for _ in range(3)]
     inner = learner_for(tasks[0], update=update, radius=1.0)
-    model = FMRLClassifier(inner, step_size=step_size)
+    model = FMRLClassifier(inner, step_size=step_size, standardize=False)
     phi, eta = np.zeros(tasks[0].shape), None
     for t, task in enumerate(tasks):
         model.partial_fit(task.X, task.y, tasks=t, classes=[0, 1, 2])
@@ -349,7 +349,7 @@ def test_regret_of_ftrl(loss, step, data):
 @settings(max_examples=15)
 @given(data=st.data())
 def test_regret_of_eg(loss, data):
-    """KL / eta + eta U / 2 sum_i max_j g_ij**2, for any parts that stand for theta."""
+    """KL / eta + eta U / 2 sum_i max_j g_ij**2, for any parts that represent theta."""
     rng, task, start, eta = data.draw(cases(loss))
     radius = data.draw(scales, label="radius")
     start *= data.draw(st.floats(0.0, 1.5), label="size") * radius / np.abs(start).sum()
@@ -394,8 +394,11 @@ def test_regret_of_ridge_in_every_task(step_size, data):
     for task in tasks:
         task.X, task.fit_intercept = task.X[:, :d], tasks[0].fit_intercept
     eta = data.draw(scales, label="eta")
-    inner = BiasedRidge(1.0 / eta, fit_intercept=tasks[0].fit_intercept)
-    report = regret_report(FMRLRegressor(inner, step_size=step_size), *stack(tasks))
+    alpha = 1.0 / eta if step_size == "fixed" else 1.0
+    inner = BiasedRidge(alpha, fit_intercept=tasks[0].fit_intercept)
+    standardize = data.draw(st.booleans(), label="standardize")
+    model = FMRLRegressor(inner, step_size=step_size, standardize=standardize)
+    report = regret_report(model, *stack(tasks))
     assert report.covered
     size = report.loss + report.optimal_loss + report.bound
     assert (report.regret <= report.bound + ROUNDING * size).all()
@@ -415,8 +418,11 @@ def test_regret_of_logistic_regression_in_every_task(step_size, n_classes, data)
         rows = rng.permutation(len(y))
         scale = data.draw(scales, label="scale")
         tasks.append(Task(scale * X[rows], y[rows], "log_loss", n_classes))
-    inner = BiasedLogisticRegression(data.draw(scales, label="alpha"))
-    report = regret_report(FMRLClassifier(inner, step_size=step_size), *stack(tasks))
+    alpha = data.draw(scales, label="alpha") if step_size == "fixed" else 1.0
+    standardize = data.draw(st.booleans(), label="standardize")
+    inner = BiasedLogisticRegression(alpha)
+    model = FMRLClassifier(inner, step_size=step_size, standardize=standardize)
+    report = regret_report(model, *stack(tasks))
     size = report.loss + report.optimal_loss + report.bound
     assert (report.regret <= report.bound + ROUNDING * size).all()
 
@@ -425,7 +431,9 @@ def test_regret_of_ridge_is_not_that_of_gradient_descent():
     """What the two tests above look at is the leader on full losses."""
     task = random_task(np.random.default_rng(0), REGRESSION_LOSSES[-1])
     ridge, descent = (
-        regret_report(FMRLRegressor(inner, step_size="fixed"), task.X, task.y)
+        regret_report(
+            FMRLRegressor(inner, step_size="fixed", standardize=False), task.X, task.y
+        )
         for inner in (BiasedRidge(2.0), OGDRegressor(update="ogd", eta0=0.5))
     )
     assert ridge.loss[0] != pytest.approx(descent.loss[0])

@@ -1,26 +1,24 @@
-"""What the linear models share: validation, scores, and the shapes of two kinds."""
+"""What the linear models share: validation, scores, and shapes of parameters."""
+
+from __future__ import annotations
 
 from abc import abstractmethod
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._losses import POSITIVE_PROBABILITY, class_probabilities
-from skmeta._validation import (
-    check_class_labels,
-    check_numeric_y,
-    check_offset,
-    check_start,
-    check_weights,
-    check_X,
-    encode_labels,
-    find_classes,
-    unchanged_on_error,
-)
+from skmeta._batch import Task
+from skmeta._checks import check_weights, check_X
+from skmeta._learners._protocol import InnerLearner
+from skmeta._parameters import check_offset, check_start, unchanged_on_error
+from skmeta._targets import Classes, Values, probabilities
+from skmeta._units import Coordinates
+from skmeta.losses import CLASSIFICATION_LOSSES, Loss
 
 _BAD_TARGET = (
     "Input y contains NaN, infinity or a class not in `classes` in row {}. Drop the "
@@ -29,60 +27,125 @@ _BAD_TARGET = (
 
 
 class BaseLinear(BaseEstimator):
-    """A linear model whose learner is made by `_make_learner` and run by `_learn`."""
+    """A linear model whose learner is made by `inner_learner` and run by `_learn`.
 
-    def __sklearn_tags__(self):
+    A model that `adapt` of a meta-estimator returned may learn in other coordinates.
+    Then `_coordinates` is set and `_theta` is in these coordinates; `coef_` and
+    `intercept_` are raw.
+    """
+
+    losses_: np.ndarray
+
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
     @abstractmethod
-    def _make_learner(self, shape, max_iter=None):
-        """The resolved learner for parameters of this shape."""
+    def inner_learner(
+        self, shape: tuple[int, int], classes: np.ndarray | None = None
+    ) -> InnerLearner:
+        """The learner that trains parameters of this shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (n_outputs, n_features + 1).
+        classes : ndarray of shape (n_classes,), default=None
+            The class labels; None for a regressor.
+
+        Returns
+        -------
+        learner : InnerLearner
+        """
 
     @abstractmethod
-    def _learn(self, X, y, weight, counts, learner, theta):
-        """Train `theta` on the rows that count as one task and publish the result."""
+    def _learn(self, task: Task, learner: Any, theta: np.ndarray) -> None:
+        """Train from the raw parameter `theta` on and publish the result."""
 
-    def _current(self, shape):
-        """The parameter from which `partial_fit` goes on."""
-        return pack_parameter(self.coef_, self.intercept_, shape)
+    @abstractmethod
+    def _read_targets(self, X: Any, y: ArrayLike, classes: Any) -> np.ndarray:
+        """Targets as the kernels read them."""
+
+    @abstractmethod
+    def _shape_coef(self, parameter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`coef_` and `intercept_` as views of a parameter, intercept last."""
+
+    def _n_outputs(self) -> int:
+        return 1
+
+    def _learner(self, shape: tuple[int, int], one_pass: bool) -> InnerLearner:
+        """The learner of a call; with `one_pass`, it makes one pass over samples."""
+        return self.inner_learner(shape)
 
     def _ingest(
-        self, X, y, sample_weight, classes=None, *, reset, max_iter=None, start=None
-    ):
-        """Validate, then `_learn`. `start`: (coef_init, intercept_init) of a fit."""
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        classes: Any = None,
+        *,
+        reset: bool,
+        start: tuple[Any, Any] | None = None,
+        one_pass: bool = False,
+    ) -> Any:
+        """Validate, then `_learn`. `start` is (coef_init, intercept_init) of `fit`."""
         with unchanged_on_error(self):
             X = check_X(self, X, reset=reset)
-            y = self._check_targets(X, y, classes)
-            bad = np.flatnonzero(np.isnan(y) | np.isinf(y))
+            targets = self._read_targets(X, y, classes)
+            bad = np.flatnonzero(~np.isfinite(targets))
             if bad.size:
                 raise ValueError(_BAD_TARGET.format(bad[0]))
-            weight, counts = check_weights(sample_weight, X)
+            weight, has_weight = check_weights(sample_weight, X)
             shape = (self._n_outputs(), X.shape[1] + 1)
             if not reset:
                 self._validate_params()
             if reset:
                 self.t_ = 0
+            if start is not None:
+                self.__dict__.pop("_coordinates", None)
             if start is None and hasattr(self, "coef_"):
-                theta = self._current(shape)
-            else:
-                theta = pack_parameter(*(start or (None, None)), shape)
+                start = self.coef_, self.intercept_
+            coef, intercept = start or (None, None)
+            theta = pack_parameter(coef, intercept, shape)
             check_offset(theta, "The start", self.fit_intercept)
-            learner = self._make_learner(shape, max_iter)
-            self._learn(X, y, weight, counts, learner, theta)
+            learner = self._learner(shape, one_pass)
+            task = Task(X, targets, weight)
+            if has_weight is not None:
+                task = Task(X[has_weight], targets[has_weight], weight)
+            self._learn(task, learner, theta)
+            if has_weight is not None and hasattr(self, "losses_"):
+                losses = np.zeros(len(targets))
+                losses[has_weight] = self.losses_
+                self.losses_ = losses
         return self
 
-    def _scores(self, X):
+    def _in_units(
+        self, task: Task, theta: np.ndarray
+    ) -> tuple[Coordinates | None, Task, np.ndarray]:
+        """The task and the raw parameter in the coordinates that this model uses."""
+        coordinates = vars(self).get("_coordinates")
+        if coordinates is None:
+            return None, task, theta
+        return coordinates, coordinates.task(task), coordinates.to_units(theta)
+
+    def _scores(self, X: Any) -> np.ndarray:
         """Raw scores, (n_samples, n_outputs)."""
+        return self._scores_of(self._read_features(X))
+
+    def _read_features(self, X: Any) -> Any:
+        """Features of a prediction, as the kernels read them."""
         check_is_fitted(self)
-        X = check_X(self, X, reset=False)
+        return check_X(self, X, reset=False)
+
+    def _scores_of(self, X: Any) -> np.ndarray:
+        """Raw scores of features that have been read."""
         coef = np.atleast_2d(self.coef_)
         return safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
 
 
-def pack_parameter(coef, intercept, shape):
-    """One parameter array, intercept last; zeros for what is None."""
+def pack_parameter(coef: Any, intercept: Any, shape: tuple[int, int]) -> np.ndarray:
+    """One parameter array, with the intercept last; zeros in place of None."""
     theta = np.zeros(shape)
     if coef is not None:
         theta[:, :-1] = check_start(coef, "coef_init", (shape[0], shape[1] - 1))
@@ -91,7 +154,7 @@ def pack_parameter(coef, intercept, shape):
     return theta
 
 
-class LinearRegressor:
+class LinearRegressor(BaseLinear):
     """Predictions and shapes of a regressor."""
 
     def predict(self, X: Any) -> np.ndarray:
@@ -107,32 +170,50 @@ class LinearRegressor:
         y : ndarray of shape (n_samples,)
             Predictions.
         """
-        return self._scores(X)[:, 0]
+        return Values().predict(self._scores(X))
 
-    def _check_targets(self, X, y, classes):
-        return check_numeric_y(self, X, y)
+    def _read_targets(self, X: Any, y: ArrayLike, classes: Any) -> np.ndarray:
+        return Values().read(self, X, y)
 
-    def _n_outputs(self):
-        return 1
-
-    def _shape_coef(self, parameter):
-        return parameter[0, :-1], parameter[:, -1]
+    def _shape_coef(self, parameter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return Values().shape_coef(parameter)
 
 
-def _has_probabilities(estimator):
-    if estimator.loss in POSITIVE_PROBABILITY:
+def loss_of(loss: Any) -> Loss:
+    """The loss of a classifier, given by name or as an object."""
+    return CLASSIFICATION_LOSSES[loss]() if isinstance(loss, str) else loss
+
+
+def check_margin(estimator: Any, loss: Loss, *, is_margin: bool) -> Loss:
+    """The loss, or a ValueError if it is for the other kind of targets."""
+    if loss.is_margin != is_margin:
+        kind = "classes" if is_margin else "numbers"
+        raise ValueError(
+            f"The 'loss' parameter of {type(estimator).__name__} must be a loss of "
+            f"{kind} (is_margin={is_margin}). Got {loss!r} instead."
+        )
+    return loss
+
+
+def check_probabilities(loss: Any) -> bool:
+    """True, or an AttributeError if the loss does not define probabilities."""
+    if loss_of(loss).has_probability:
         return True
+    have = sorted(
+        name for name, one in CLASSIFICATION_LOSSES.items() if one.has_probability
+    )
     raise AttributeError(
-        f"predict_proba is available for loss in {sorted(POSITIVE_PROBABILITY)}, not "
-        f"for loss={estimator.loss!r}"
+        f"predict_proba is available for loss in {have}, not for loss={loss!r}"
     )
 
 
-class LinearClassifier:
+class LinearClassifier(BaseLinear):
     """Predictions and shapes of a classifier: two classes share one row of weights."""
 
+    loss: Any
+
     def decision_function(self, X: Any) -> np.ndarray:
-        """Raw scores of every class, or of the second one where there are two.
+        """Raw scores of every class, or of the second one if there are two.
 
         Parameters
         ----------
@@ -145,7 +226,7 @@ class LinearClassifier:
             Scores.
         """
         scores = self._scores(X)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
+        return Classes(self.classes_).decisions(scores)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict class labels.
@@ -161,9 +242,9 @@ class LinearClassifier:
             Class labels.
         """
         scores = self._scores(X)
-        return most_likely(self.classes_, scores)
+        return Classes(self.classes_).predict(scores)
 
-    @available_if(_has_probabilities)
+    @available_if(lambda self: check_probabilities(self.loss))
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes, for the losses 'log_loss' and 'modified_huber'.
 
@@ -179,41 +260,32 @@ class LinearClassifier:
         probabilities : ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        return class_probabilities(self.loss, self._scores(X))
+        return probabilities(loss_of(self.loss).inverse_link(self._scores(X)))
 
-    def _check_targets(self, X, y, classes):
-        y, missing = check_class_labels(self, X, y)
-        if missing is not None:
-            raise ValueError(_BAD_TARGET.format(missing.argmax()))
-        if classes is None:
-            self.classes_ = find_classes(y, missing)
-        check_several_classes(self.classes_)
-        return encode_labels(y, missing, self.classes_)
+    @available_if(lambda self: check_probabilities(self.loss))
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms of the probabilities of the classes.
 
-    def _n_outputs(self):
-        return n_outputs(self.classes_)
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
 
-    def _shape_coef(self, parameter):
-        """`coef_` and `intercept_` as views of a parameter, intercept last."""
-        return parameter[:, :-1], parameter[:, -1]
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            Logarithms, in the order of `classes_`.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
+    def _read_targets(self, X: Any, y: ArrayLike, classes: Any) -> np.ndarray:
+        kind = Classes.of(self, X, y) if classes is None else Classes(classes)
+        self.classes_ = kind.classes
+        return kind.read(self, X, y)
 
-def check_several_classes(classes):
-    """Refuse a problem of fewer than two classes."""
-    if len(classes) < 2:
-        raise ValueError(
-            f"A classifier needs at least two classes; got {len(classes)} class: "
-            f"{classes.tolist()}. With partial_fit, name all of them in `classes`."
-        )
+    def _n_outputs(self) -> int:
+        return Classes(self.classes_).n_outputs
 
-
-def n_outputs(classes):
-    """Rows of weights: two classes share one."""
-    return 1 if len(classes) == 2 else len(classes)
-
-
-def most_likely(classes, scores):
-    """The class of the highest score in every row; see `n_outputs`."""
-    if scores.shape[1] == 1:
-        return classes[(scores[:, 0] > 0).astype(np.intp)]
-    return classes[scores.argmax(axis=1)]
+    def _shape_coef(self, parameter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return Classes(self.classes_).shape_coef(parameter)

@@ -1,124 +1,27 @@
 """BiasedRidge and BiasedLogisticRegression: regularised towards a given parameter."""
 
-from dataclasses import dataclass, replace
+from __future__ import annotations
+
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import ClassifierMixin, RegressorMixin, clone
+from sklearn.base import ClassifierMixin, RegressorMixin
 
-from skmeta import _kernels
-from skmeta._kernels import _leaders_py
-from skmeta._losses import LogLoss, Loss, SquaredError
-from skmeta._matrices import are_positive_definite, as_matrices, inverses
-from skmeta._prior import predictive_std
+from skmeta._batch import Task
+from skmeta._learners._full_loss import FullLossLearner, learn_path
+from skmeta._parameters import check_positive, check_start, unchanged_on_error
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
 from skmeta._solvers import TaskLoss, newton
-from skmeta._tasks import Batch
-from skmeta._validation import (
-    check_positive,
-    check_start,
-    check_X,
-    unchanged_on_error,
-)
+from skmeta._step_matrices import are_positive_definite, inverses
+from skmeta._targets import Values
 from skmeta.linear_model._base import BaseLinear, LinearClassifier, LinearRegressor
-from skmeta.linear_model._ogd import diverged_message
+from skmeta.linear_model._ogd import changed
+from skmeta.losses import LogLoss, Loss, SquaredError
 
 
-@dataclass(frozen=True, eq=False)
-class FullLossLearner:
-    """Follow the regularised leader on the full losses of a task.
-
-    The iterate before sample i minimises the loss of the samples before it plus
-    ||theta - start||**2 / (2 eta), or (theta - start)' inv(eta) (theta - start) / 2 for
-    matrices eta, of which a parameter with a row of zeros stays. One pass; no ball.
-    """
-
-    code: ClassVar[None] = None
-    step_size: ClassVar[str] = "empirical_bayes"
-    max_iter: ClassVar[int] = 1
-    shuffle: ClassVar[bool] = False
-    update: ClassVar[str] = "full_loss"
-    radius: ClassVar[float] = np.inf
-
-    loss: Loss
-    bias: float
-    eta0: np.ndarray
-
-    def step(self, n_samples):
-        """Step size of a task, whatever its length: one over the strength."""
-        return self.eta0
-
-    def shuffled(self, order, starts, generators):
-        return order
-
-    def adapt(self, estimator, theta, eta, rows, *, average, attributes):
-        """A clone of `estimator` trained on checked rows from `theta` on."""
-        X, y, weight, counts = rows
-        if counts is not None:
-            X, y = X[counts], y[counts]
-        batch = Batch(X, y, weight, np.array([0, len(y)]), None)
-        losses, grad_sq = np.zeros(len(y)), np.zeros_like(eta)
-        if not self.run_task(batch, 0, theta.copy(), eta, losses, None, grad_sq):
-            raise ValueError(diverged_message(type(estimator).__name__, self.update))
-        adapted = clone(estimator).set_params(alpha=_strength(eta))
-        vars(adapted).update(attributes, t_=0)
-        adapted._learn(*rows, replace(self, eta0=eta), theta)
-        adapted.losses_ = losses
-        adapted.grad_sq_, adapted.grad_sq_norm_ = grad_sq, float(grad_sq.sum())
-        return adapted
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def run_task(self, batch, t, theta, eta, losses, average, grad_sq):
-        rows = batch.rows(t)
-        weight = None if batch.sample_weight is None else batch.sample_weight[rows]
-        X, y = batch.X[rows], batch.y[rows]
-        task = TaskLoss.of(self.loss, X, y, weight, len(theta), self.bias)
-        scores = np.empty(task.targets.shape)
-        roots = _kernels.roots(as_matrices(eta, theta.shape))
-        finite = _learn_path(task, theta, roots, scores, average)
-        if not (finite and np.isfinite(y).all()):
-            return False
-        s = self.loss.argument(task.targets, scores)
-        losses[rows] = task.weight * self.loss.value(s).sum(axis=1)
-        slope = task.weight[:, np.newaxis] * self.loss.slope(s)
-        if eta.ndim == 3:
-            squares = [(task.design.T * one) @ task.design for one in slope.T**2]
-        else:
-            squares = (slope**2).T @ task.design**2
-            squares = squares if grad_sq.shape[1] > 1 else squares.sum()
-        grad_sq += squares
-        return bool(np.isfinite(grad_sq).all())
-
-
-def _learn_path(task, theta, roots, scores, average=None):
-    """The kernel's leaders of a task; for the squared error `roots` move too."""
-    if isinstance(task.loss, SquaredError):
-        rows = task.design, task.targets[:, 0], task.weight
-        mean = None if average is None else average[0]
-        return _kernels.ridge_leaders(*rows, theta[0], roots[0], scores[:, 0], mean)
-    rows, start = (task.design, task.targets, task.weight), theta.copy()
-    if _kernels.logistic_leaders(*rows, theta, roots, scores, average):
-        return True
-    if not (np.isfinite(task.design).all() and np.isfinite(roots).all()):
-        return False
-    # On the brink of rounding, a fresh factorisation for every step still gets there.
-    theta[:] = start
-    return _leaders_py.logistic_leaders(*rows, theta, roots, scores, average)
-
-
-def _strength(eta):
-    """alpha of a step size."""
-    if eta.size == 1:
-        return float(1.0 / eta[0, 0])
-    if eta.ndim == 2:
-        return 1.0 / eta
-    alpha = inverses(eta)
-    return alpha if len(alpha) > 1 else alpha[0]
-
-
-def _check_alpha(alpha, owner, shape):
+def _check_alpha(alpha: Any, owner: str, shape: tuple[int, int]) -> np.ndarray:
     """The step size of a strength given by the user: one number, array or matrix."""
     if np.ndim(alpha) < 2 or np.shape(alpha)[-2:] in (shape, (1, 1)):
         return 1.0 / check_positive(alpha, "alpha", owner, shape)
@@ -129,15 +32,15 @@ def _check_alpha(alpha, owner, shape):
     if not are_positive_definite(alpha):
         raise ValueError(
             f"The 'alpha' parameter of {owner} must be symmetric and positive definite "
-            "where it is a matrix."
+            "if it is a matrix."
         )
     return inverses(alpha)
 
 
 class _BaseBiased(BaseLinear):
-    """One batch problem per call, and what is needed to go on from it exactly."""
+    """Solves one problem per call; `partial_fit` adds rows to it exactly."""
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "alpha": [Interval(Real, 0, None, closed="neither"), "array-like"],
         "fit_intercept": ["boolean"],
     }
@@ -147,17 +50,46 @@ class _BaseBiased(BaseLinear):
         self.alpha = alpha
         self.fit_intercept = fit_intercept
 
-    def _make_learner(self, shape, max_iter=None):
-        eta0 = _check_alpha(self.alpha, type(self).__name__, shape)
-        return FullLossLearner(self._loss, float(self.fit_intercept), eta0)
+    def inner_learner(
+        self, shape: tuple[int, int], classes: np.ndarray | None = None
+    ) -> FullLossLearner:
+        """The learner that trains parameters of this shape.
 
-    def _learn(self, X, y, weight, counts, learner, theta):
-        if counts is not None:
-            X, y = X[counts], y[counts]
-        task = TaskLoss.of(self._loss, X, y, weight, len(theta), learner.bias)
-        theta = self._solve(task, theta, as_matrices(learner.eta0, theta.shape))
-        self.t_ += len(y)
+        Parameters
+        ----------
+        shape : tuple of int
+            (n_outputs, n_features + 1).
+        classes : ndarray of shape (n_classes,), default=None
+            Not used.
+
+        Returns
+        -------
+        learner : FullLossLearner
+        """
+        eta0 = _check_alpha(self.alpha, type(self).__name__, shape)
+        bias = float(self.fit_intercept)
+        return FullLossLearner(self._loss, bias, eta0, changed(self, "alpha"))
+
+    def _learn(self, task: Task, learner: FullLossLearner, theta: np.ndarray) -> None:
+        _, task, theta = self._in_units(task, theta)
+        self._learn_inside(task, learner, theta)
+
+    def _learn_inside(
+        self, task: Task, learner: FullLossLearner, theta: np.ndarray
+    ) -> None:
+        """Solve and set the fitted attributes; task and `theta` are in units."""
+        theta = self._solve(task.loss(learner.objective, len(theta)), theta, learner)
+        self.t_ += len(task)
+        coordinates = self.__dict__.get("_coordinates")
+        if coordinates is not None:
+            theta = coordinates.to_raw(theta)
         self.coef_, self.intercept_ = self._shape_coef(theta)
+
+    def _solve(
+        self, task: TaskLoss, theta: np.ndarray, learner: FullLossLearner
+    ) -> np.ndarray:
+        """The solution after these samples; the first call regularises to `theta`."""
+        raise NotImplementedError
 
 
 class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
@@ -170,15 +102,15 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
     ----------
     alpha : float or array-like of shape (n_features + 1,) or \
             (n_features + 1, n_features + 1), default=1.0
-        Strength of the regularisation, > 0; an array gives one to every parameter, the
-        intercept's last. A symmetric, positive definite matrix A stands for the
+        Strength of the regularisation, > 0; an array has one for every parameter, with
+        that of the intercept last. A symmetric, positive definite matrix A gives the
         regularisation (theta - init)' A (theta - init) / 2.
     fit_intercept : bool, default=True
         Whether there is an intercept. It is regularised like a weight.
     noise : float, default=None
-        Variance of the targets about the line, > 0. If it is known, `predict` gives
-        standard deviations: for parameters of prior covariance noise times the inverse
-        of A.
+        Variance of the targets about the linear prediction, > 0. If it is given,
+        `predict` can return standard deviations. They assume that the prior covariance
+        of the parameters is `noise` times the inverse of A.
 
     Attributes
     ----------
@@ -191,7 +123,7 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X had any.
+        Names of the features, if X had any.
 
     See Also
     --------
@@ -201,11 +133,11 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
 
     Notes
     -----
-    `partial_fit` is recursive least squares and exact: after any sequence of calls the
-    parameter is that of one `fit` on all rows. As the inner learner of a meta-estimator
-    it is the regularised leader on the full losses, started at the shared
-    initialization: alpha = 1 / eta for a step size eta, so that every rule of
-    :mod:`skmeta.step_size` learns the strength [1]_.
+    `partial_fit` is recursive least squares, which is exact: after any sequence of
+    calls the parameter equals that of one `fit` on all rows. As the inner learner of a
+    meta-estimator, this estimator is follow-the-regularized-leader on the full losses,
+    regularised towards the shared initialization [1]_. The strength is alpha = 1 / eta
+    for a step size eta, so every rule of :mod:`skmeta.step_size` learns the strength.
 
     References
     ----------
@@ -224,11 +156,12 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
     array([4.])
     """
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_BaseBiased._parameter_constraints,
         "noise": [Interval(Real, 0, None, closed="neither"), None],
     }
     _loss = SquaredError()
+    _root: np.ndarray
 
     def __init__(
         self,
@@ -249,7 +182,7 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         coef_init: ArrayLike | None = None,
         intercept_init: ArrayLike | None = None,
     ) -> Self:
-        """Solve the problem of these samples.
+        """Solve the regularised problem on these samples.
 
         Parameters
         ----------
@@ -272,7 +205,7 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         Raises
         ------
         ValueError
-            If the input is invalid; nothing is changed then.
+            If the input is invalid. The estimator is then unchanged.
         """
         start = (coef_init, intercept_init)
         return self._ingest(X, y, sample_weight, reset=True, start=start)
@@ -300,10 +233,23 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         Raises
         ------
         ValueError
-            If the input is invalid; nothing is changed then.
+            If the input is invalid. The estimator is then unchanged.
         """
         reset = not hasattr(self, "t_")
         return self._ingest(X, y, sample_weight, reset=reset)
+
+    @overload
+    def predict(self, X: Any, return_std: Literal[False] = False) -> np.ndarray: ...
+
+    @overload
+    def predict(
+        self, X: Any, return_std: Literal[True]
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def predict(
+        self, X: Any, return_std: bool
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]: ...
 
     def predict(
         self, X: Any, return_std: bool = False
@@ -322,33 +268,37 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         y : ndarray of shape (n_samples,)
             Predictions.
         std : ndarray of shape (n_samples,)
-            Only with `return_std`: standard deviations of the targets, of the noise and
-            the uncertainty of the parameters together.
+            Only with `return_std`: standard deviations of the targets, which include
+            the noise and the uncertainty of the parameters.
 
         Raises
         ------
         ValueError
-            If standard deviations are asked for and `noise` is None.
+            If `return_std` is True and `noise` is None.
         """
-        y = super().predict(X)
+        X = self._read_features(X)
+        y = Values().predict(self._scores_of(X))
         if not return_std:
             return y
         if self.noise is None:
             raise ValueError(
-                "return_std=True needs the variance of the noise: give BiasedRidge the "
-                "parameter noise."
+                "return_std=True needs the variance of the noise: set the parameter "
+                "`noise` of BiasedRidge."
             )
-        X = check_X(self, X, reset=False)
-        return y, predictive_std(
-            X, self._root @ self._root.T, self.noise, self.fit_intercept
-        )
+        coordinates = vars(self).get("_coordinates")
+        if coordinates is not None:
+            X = coordinates.features(X)
+        explained = (X @ self._root[:-1] + self.fit_intercept * self._root[-1]) ** 2
+        return y, np.sqrt(self.noise * (1.0 + explained.sum(axis=1)))
 
-    def _solve(self, task, theta, eta):
-        root = self._root.copy() if self.t_ else _kernels.roots(eta)[0]
+    def _solve(
+        self, task: TaskLoss, theta: np.ndarray, learner: FullLossLearner
+    ) -> np.ndarray:
+        root = (self._root if self.t_ else learner.roots(theta.shape)[0]).copy()
         theta = theta.copy()
         scores = np.empty(task.targets.shape)
-        if not _learn_path(task, theta, root[np.newaxis], scores):
-            raise ValueError(diverged_message(type(self).__name__, "full_loss"))
+        if not learn_path(task, theta, root[np.newaxis], scores):
+            raise ValueError(f"{type(self).__name__}: {learner.divergence()}.")
         self._root = root
         return theta
 
@@ -364,11 +314,15 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
     ----------
     alpha : float or array-like of shape (n_outputs, n_features + 1) or \
             (n_outputs, n_features + 1, n_features + 1), default=1.0
-        Strength of the regularisation, > 0, 1 / C in scikit-learn's terms; an array
-        gives one to every parameter, the intercept's last. Symmetric, positive definite
-        matrices A stand for the regularisation (theta - init)' A (theta - init) / 2.
+        Strength of the regularisation, > 0: 1 / C of scikit-learn. An array has one for
+        every parameter, with that of the intercept last. Symmetric, positive definite
+        matrices A give the regularisation (theta - init)' A (theta - init) / 2.
     fit_intercept : bool, default=True
         Whether there is an intercept. It is regularised like a weight.
+    moderated : bool, default=False
+        Whether scores and probabilities are averaged over the uncertainty of the
+        parameters: a score is divided by sqrt(1 + pi / 8 times its variance). This
+        takes A as the prior precision of the parameters.
 
     Attributes
     ----------
@@ -383,18 +337,18 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X had any.
+        Names of the features, if X had any.
 
     See Also
     --------
-    BiasedRidge : The same for regression, with its use as an inner learner.
+    BiasedRidge : The same for regression, and notes on the use as an inner learner.
     OGDClassifier : One gradient step per sample.
     sklearn.linear_model.LogisticRegression : Regularisation towards zero.
 
     Notes
     -----
-    `partial_fit` keeps the rows it is given and solves the problem of all of them:
-    exact, and as large as what was seen.
+    `partial_fit` stores its rows and solves the problem of all rows so far. The result
+    is exact, but time and memory grow with the number of rows.
 
     References
     ----------
@@ -412,8 +366,34 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
     array(['no', 'yes'], dtype='<U3')
     """
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **_BaseBiased._parameter_constraints,
+        "moderated": ["boolean"],
+    }
     _loss = LogLoss()
     loss = "log_loss"
+
+    def __init__(
+        self,
+        alpha: float | ArrayLike = 1.0,
+        *,
+        fit_intercept: bool = True,
+        moderated: bool = False,
+    ):
+        super().__init__(alpha, fit_intercept=fit_intercept)
+        self.moderated = moderated
+
+    def _scores_of(self, X: Any) -> np.ndarray:
+        scores = super()._scores_of(X)
+        if not self.moderated:
+            return scores
+        coordinates = vars(self).get("_coordinates")
+        if coordinates is not None:
+            X = coordinates.features(X)
+        roots = self._posterior_roots
+        halves = [X @ root[:-1] + self.fit_intercept * root[-1] for root in roots]
+        variance = np.column_stack([(half**2).sum(axis=1) for half in halves])
+        return scores / np.sqrt(1.0 + np.pi / 8 * variance)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -424,7 +404,7 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
         coef_init: ArrayLike | None = None,
         intercept_init: ArrayLike | None = None,
     ) -> Self:
-        """Solve the problem of these samples.
+        """Solve the regularised problem on these samples.
 
         Parameters
         ----------
@@ -447,7 +427,7 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
         Raises
         ------
         ValueError
-            If the input is invalid; nothing is changed then.
+            If the input is invalid. The estimator is then unchanged.
         """
         start = (coef_init, intercept_init)
         return self._ingest(X, y, sample_weight, reset=True, start=start)
@@ -481,23 +461,42 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
         Raises
         ------
         ValueError
-            If the input is invalid or holds an unknown class; nothing is changed then.
+            If the input is invalid or contains an unknown class. The estimator is then
+            unchanged.
         """
         reset = not hasattr(self, "t_")
         with unchanged_on_error(self):
             _check_partial_fit_first_call(self, classes)
             return self._ingest(X, y, sample_weight, self.classes_, reset=reset)
 
-    def _solve(self, task, theta, eta):
+    def _solve(
+        self, task: TaskLoss, theta: np.ndarray, learner: FullLossLearner
+    ) -> np.ndarray:
         if not self.t_:
             self._center, self._problem = theta, task
-            self._roots = _kernels.roots(eta)
+            self._roots = learner.roots(theta.shape)
         else:
             self._problem = self._problem.joined(task)
         theta = self._center.copy()
+        b, weight = self._problem.design, self._problem.weight
         for k, root in enumerate(self._roots):
-            b, t = self._problem.row(k)
-            rows = b @ root, t - b @ theta[k], self._problem.weight
             zeros, ones = np.zeros(len(root)), np.ones(len(root))
-            theta[k] += root @ newton(self._loss, *rows, zeros, ones, zeros)
+            rows = b @ root, self._problem.targets[:, k], weight
+            offset = b @ theta[k]
+            theta[k] += root @ newton(self._loss, *rows, zeros, ones, zeros, offset)
+        if self.moderated:
+            self._posterior_roots = self._covariance_roots(theta)
         return theta
+
+    def _covariance_roots(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Q with Q Q' = inv(inv(R R') + A), A the second derivative at the mode."""
+        b, covariance_roots = self._problem.design, []
+        curvature = self._loss.curvature(self._problem.targets, b @ theta.T)
+        for k, root in enumerate(self._roots):
+            inside = b @ root
+            weight = self._problem.weight * curvature[:, k]
+            system = (inside.T * weight) @ inside
+            system.ravel()[:: len(system) + 1] += 1.0
+            whitened = np.linalg.solve(np.linalg.cholesky(system), root.T)
+            covariance_roots.append(whitened.T)
+        return covariance_roots

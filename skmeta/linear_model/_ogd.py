@@ -1,5 +1,10 @@
 """OGDClassifier and OGDRegressor: linear models trained one sample at a time."""
 
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -8,28 +13,29 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 
-from skmeta._losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skmeta._batch import Task
+from skmeta._learners._ogd import OGDLearner
+from skmeta._parameters import check_positive, unchanged_on_error
 from skmeta._sklearn import (
     Interval,
     StrOptions,
     _check_partial_fit_first_call,
     _fit_context,
 )
-from skmeta._tasks import Batch
-from skmeta._validation import check_positive, unchanged_on_error
 from skmeta.linear_model._base import (
     BaseLinear,
     LinearClassifier,
     LinearRegressor,
-    pack_parameter,
+    check_margin,
+    loss_of,
 )
-from skmeta.linear_model._learner import OGDLearner
+from skmeta.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss
 
 
 class BaseOGD(BaseLinear):
-    """What classifier and regressor share: everything but the targets."""
+    """What the classifier and the regressor share: everything except the targets."""
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "update": [StrOptions({"eg", "ftrl", "implicit", "ogd"})],
         "eta0": [Interval(Real, 0, None, closed="neither"), "array-like"],
         "learning_rate": [StrOptions({"constant", "invsqrt"})],
@@ -41,13 +47,30 @@ class BaseOGD(BaseLinear):
         "random_state": ["random_state"],
     }
 
-    def _make_learner(self, shape, max_iter=None):
-        """The resolved learner for parameters of this shape."""
+    _theta: np.ndarray
+    _average: np.ndarray
+
+    def inner_learner(
+        self, shape: tuple[int, int], classes: np.ndarray | None = None
+    ) -> OGDLearner:
+        """The learner that trains parameters of this shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (n_outputs, n_features + 1).
+        classes : ndarray of shape (n_classes,), default=None
+            Not used.
+
+        Returns
+        -------
+        learner : OGDLearner
+        """
         eta0 = check_positive(self.eta0, "eta0", type(self).__name__, shape)
         if self.update == "eg" and (self.radius is None or eta0.size > 1):
             raise ValueError(
-                "update='eg' learns on the simplex of size `radius` with one step "
-                "size: it needs a radius and a single eta0. Got "
+                "update='eg' bounds the sum of absolute parameters by `radius` and has "
+                "one step size: it needs a radius and a single eta0. Got "
                 f"radius={self.radius!r} and eta0={self.eta0!r} instead."
             )
         return OGDLearner(
@@ -55,63 +78,74 @@ class BaseOGD(BaseLinear):
             update=self.update,
             radius=np.inf if self.radius is None else float(self.radius),
             bias=float(self.fit_intercept),
-            max_iter=self.max_iter if max_iter is None else max_iter,
+            max_iter=self.max_iter,
             eta0=eta0,
             divide_by_root=self.learning_rate == "invsqrt",
             shuffle=self.shuffle,
+            changed_step=changed(self, "eta0", "learning_rate"),
         )
 
-    def _current(self, shape):
-        if self.average and self.t_:
-            return self._theta.copy()
-        return super()._current(shape)
+    def _make_loss(self) -> Loss:
+        raise NotImplementedError
 
-    def _learn(self, X, y, weight, counts, learner, theta):
-        """Train `theta` on the rows that count as one task and publish the result."""
-        n_rows = len(y)
-        if counts is not None:
-            X, y = X[counts], y[counts]
-        n_samples = len(y)
-        starts = np.array([0, n_samples], dtype=np.intp)
-        order = None
+    def _learner(self, shape: tuple[int, int], one_pass: bool) -> OGDLearner:
+        learner = self.inner_learner(shape)
+        return replace(learner, max_iter=1) if one_pass else learner
+
+    def _learn(self, task: Task, learner: OGDLearner, theta: np.ndarray) -> None:
+        """Train from the raw parameter `theta` and set the fitted attributes."""
         if learner.shuffle:
             seed = check_random_state(self.random_state).randint(2**31)
-            order = learner.shuffled(None, starts, [np.random.default_rng(seed)])
-        eta = learner.step(n_samples)
-        losses, grad_sq = np.zeros(n_samples), np.zeros_like(eta)
-        average = np.empty_like(theta)
-        batch = Batch(X, y, weight, starts, order)
-        if not learner.run_task(batch, 0, theta, eta, losses, average, grad_sq):
-            raise ValueError(diverged_message(type(self).__name__, learner.update))
-        n_steps = n_samples * learner.max_iter
+            task = Task(task.X, task.y, task.weight, seed)
+        coordinates, inside, theta = self._in_units(task, theta)
+        if self.average and self.t_:
+            theta = self._theta.copy()
+        if coordinates is not None:
+            learner = learner.in_units(coordinates)
+        eta = learner.step(len(task))
+        outcome = learner.run(inside, theta, eta, average=True)
+        if outcome.problem is not None:
+            raise ValueError(f"{type(self).__name__}: {outcome.problem}.")
+        theta, average, losses, grad_sq = outcome[:4]
+        assert average is not None and losses is not None and grad_sq is not None
+        n_steps = len(task) * learner.max_iter
         if self.t_:
-            before = pack_parameter(
-                self.average_coef_, self.average_intercept_, theta.shape
-            )
-            average += self.t_ / (self.t_ + n_steps) * (before - average)
+            average += self.t_ / (self.t_ + n_steps) * (self._average - average)
         self.t_ += n_steps
         self.n_iter_ = learner.max_iter
         self.losses_ = losses
-        if counts is not None:
-            self.losses_ = np.zeros(n_rows)
-            self.losses_[counts] = losses
-        self.grad_sq_, self.grad_sq_norm_ = grad_sq, float(grad_sq.sum())
-        self._theta = theta
+        self.grad_sq_ = grad_sq
+        self.grad_sq_norm_ = float(grad_sq.sum())
+        self._theta, self._average = theta, average
+        if coordinates is not None:
+            self.losses_ *= coordinates.loss_factor(learner.objective)
+            theta, average = coordinates.to_raw(theta), coordinates.to_raw(average)
         self.average_coef_, self.average_intercept_ = self._shape_coef(average)
         self.coef_, self.intercept_ = self._shape_coef(
-            average.copy() if self.average else theta
+            average.copy() if self.average else theta.copy()
         )
 
 
-def diverged_message(name, update):
-    """What to do about parameters that left the finite numbers."""
-    advice = "scale the features (StandardScaler)"
-    if update not in ("implicit", "full_loss"):
-        advice += ", use update='implicit', which does not diverge, or lower eta0"
-    return (
-        f"{name} reached NaN or infinite values: the features or the step size are too "
-        f"large. What helps: {advice}."
-    )
+def changed(estimator: Any, *names: str) -> str | None:
+    """Those of the parameters that are not at their default, as text, or None."""
+    cls: Any = type(estimator)
+    defaults = _defaults(cls)
+    texts = [
+        f"{name}={getattr(estimator, name)!r}"
+        for name in names
+        if not np.array_equal(getattr(estimator, name), defaults[name])
+    ]
+    return " and ".join(texts) or None
+
+
+@cache
+def _defaults(cls: Any) -> dict[str, Any]:
+    parameters = signature(cls).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
+
+
+_WITH_EPSILON = frozenset({"epsilon_insensitive", "huber"})
+_WITH_QUANTILE = frozenset({"pinball", "quantile"})
 
 
 class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
@@ -120,20 +154,23 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
     Parameters
     ----------
     loss : {'squared_error', 'huber', 'absolute_error', 'epsilon_insensitive', \
-            'pinball', 'quantile'}, default='squared_error'
+            'pinball', 'quantile'} or Loss, default='squared_error'
         Loss of one sample, in scikit-learn's definitions; 'squared_error' is half the
-        squared residual, 'quantile' another name of 'pinball'.
+        squared residual, and 'quantile' is another name of 'pinball'. Or an object of
+        :mod:`skmeta.losses`.
     update : {'implicit', 'ogd', 'ftrl', 'eg'}, default='implicit'
         'ogd' is the explicit gradient step. 'implicit' minimises the sample's loss plus
-        the squared distance from the current iterate over twice the step size; it does
-        not diverge, whatever the scale of the features. 'ftrl' (linearised, or dual
-        averaging) projects the start minus the sum of all steps; it differs from 'ogd'
-        once the ball is left. 'eg' is exponentiated gradient; it needs `radius`.
+        the squared distance from the current iterate divided by twice the step size; it
+        does not diverge, whatever the scale of the features. 'ftrl' (linearised
+        follow-the-regularized-leader, or dual averaging) projects the start minus the
+        sum of all steps; it differs from 'ogd' only if an iterate was projected. 'eg'
+        is exponentiated gradient; it needs `radius`.
     eta0 : float or array-like of shape (n_features + 1,), default=0.1
-        Step size, > 0; an array gives one to every parameter, the intercept's last.
+        Step size, > 0; an array has one for every parameter, with that of the intercept
+        last.
     learning_rate : {'constant', 'invsqrt'}, default='constant'
-        The step size is `eta0`, or `eta0` over the root of the number of samples of the
-        call.
+        The step size is `eta0`, or `eta0` divided by the root of the number of samples
+        of the call.
     radius : float or None, default=None
         Every iterate is projected on the ball of this radius around zero, intercept
         included, > 0. None: no ball. For 'eg', the bound on the sum of absolute values.
@@ -141,7 +178,7 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         Whether `coef_` and `intercept_` are the average of the iterates rather than the
         last one.
     max_iter : int, default=1
-        Passes of `fit` over the data, >= 1. `partial_fit` always makes one.
+        Number of passes of `fit` over the data, >= 1. `partial_fit` always makes one.
     shuffle : bool, default=False
         Whether every pass visits the samples in a new random order.
     fit_intercept : bool, default=True
@@ -167,46 +204,47 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         Prequential losses of the last call: every sample of the first pass was
         predicted before it was learned from. Weighted by `sample_weight`.
     grad_sq_norm_ : float
-        Sum of the squared norms of the gradients behind `losses_`.
+        Sum of the squared norms of the gradients of `losses_`.
     grad_sq_ : ndarray of shape (1, 1) or (1, n_features + 1)
-        The same sum, by parameter where `eta0` is an array.
+        The same sum, by parameter if `eta0` is an array.
     n_iter_ : int
-        Passes of the last call.
+        Number of passes of the last call.
     t_ : int
         Number of updates since `fit`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X had any.
+        Names of the features, if X had any.
 
     See Also
     --------
     OGDClassifier : The same for classification.
-    skmeta.FMRLRegressor : Learns from many tasks where this one should start.
+    skmeta.FMRLRegressor : Learns the start of this estimator from many tasks.
     sklearn.linear_model.SGDRegressor : Stochastic gradient descent with penalties.
 
     Notes
     -----
-    The update is theta_{i+1} = Proj(theta_i - eta g_i) with g_i a subgradient of the
-    loss of sample i at theta_i, times its sample weight. Against any theta in the ball,
-    the losses of the first pass obey
+    The update of 'ogd' is theta_{i+1} = Proj(theta_i - eta g_i), where g_i is a
+    subgradient of the loss of sample i at theta_i, times the sample weight. Under
+    'ogd', 'implicit' and 'ftrl', for any theta in the ball, the losses of the first
+    pass satisfy
 
         sum_i l_i(theta_i) - l_i(theta)
         <= ||theta - theta_1||**2 / (2 eta) + eta / 2 * sum_i ||g_i||**2
 
-    for 'ogd', 'implicit' and 'ftrl' [1]_; with an array of step sizes coordinate by
-    coordinate, and without a ball.
+    [1]_. With an array of step sizes, the bound is a sum over the coordinates, and it
+    holds without a ball only.
 
-    'eg' keeps two positive numbers per parameter, whose difference it is and whose sum
-    over all parameters is `radius` = U. A step multiplies them by exp(-+ eta g_j) and
-    rescales the sum [2]_: mirror descent with the negative entropy. With KL the
-    relative entropy of the positive numbers that stand for theta and for theta_1,
+    'eg' represents every parameter as the difference of two positive numbers; the sum
+    of all these numbers is `radius` = U. A step multiplies them by exp(-+ eta g_j) and
+    rescales their sum [2]_: mirror descent with the negative entropy. Let KL be the
+    relative entropy of the numbers that represent theta to those of theta_1. Then
 
         sum_i l_i(theta_i) - l_i(theta)
         <= KL(theta, theta_1) / eta + eta * U / 2 * sum_i max_j g_{i,j}**2.
 
-    Parameters are float64 whatever the type of X. A sample of weight
-    zero leaves no trace.
+    Parameters are float64, whatever the type of X. A sample of weight zero changes
+    nothing.
 
     References
     ----------
@@ -228,8 +266,8 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
     array([0., 0., 0., 0.])
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "loss": [StrOptions(set(REGRESSION_LOSSES)), Loss],
         **BaseOGD._parameter_constraints,
         "epsilon": [Interval(Real, 0, None, closed="left")],
         "quantile": [Interval(Real, 0, 1, closed="neither")],
@@ -237,7 +275,7 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
 
     def __init__(
         self,
-        loss: str = "squared_error",
+        loss: str | Loss = "squared_error",
         *,
         update: str = "implicit",
         eta0: float | ArrayLike = 0.1,
@@ -273,7 +311,7 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         coef_init: ArrayLike | None = None,
         intercept_init: ArrayLike | None = None,
     ) -> Self:
-        """Learn from the start.
+        """Learn from these samples, after forgetting what was learned before.
 
         Parameters
         ----------
@@ -296,8 +334,8 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         Raises
         ------
         ValueError
-            If the input is invalid or the parameters leave the finite numbers; nothing
-            is changed then.
+            If the input is invalid or the parameters diverge (NaN or infinity). The
+            estimator is then unchanged.
         """
         start = (coef_init, intercept_init)
         return self._ingest(X, y, sample_weight, reset=True, start=start)
@@ -306,7 +344,7 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
     def partial_fit(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Learn from more samples, in one pass, from `coef_` and `intercept_` on.
+        """Learn from more samples, in one pass that starts at `coef_` and `intercept_`.
 
         Parameters
         ----------
@@ -325,41 +363,49 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         Raises
         ------
         ValueError
-            If the input is invalid or the parameters leave the finite numbers; nothing
-            is changed then.
+            If the input is invalid or the parameters diverge (NaN or infinity). The
+            estimator is then unchanged.
         """
         reset = not hasattr(self, "t_")
-        return self._ingest(X, y, sample_weight, reset=reset, max_iter=1)
+        return self._ingest(X, y, sample_weight, reset=reset, one_pass=True)
 
-    def _make_loss(self):
-        parameter = (
-            self.quantile if self.loss in ("pinball", "quantile") else self.epsilon
-        )
-        return REGRESSION_LOSSES[self.loss](parameter)
+    def _make_loss(self) -> Loss:
+        if isinstance(self.loss, Loss):
+            return check_margin(self, self.loss, is_margin=False)
+        options: dict[str, Any] = {}
+        if self.loss in _WITH_EPSILON:
+            options["epsilon"] = self.epsilon
+        if self.loss in _WITH_QUANTILE:
+            options["quantile"] = self.quantile
+        return REGRESSION_LOSSES[self.loss](**options)
 
 
 class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
     """Linear classification by online gradient descent, one sample at a time, in order.
 
-    Two classes share one row of weights. More are learned one against all others, with
-    a row each; the loss of a sample is then the sum over the rows, and the ball of
-    `radius` holds all rows together.
+    Two classes share one row of weights. More than two classes are learned one against
+    all others, with one row for each. The loss of a sample is then the sum over the
+    rows, and `radius` bounds the norm of all rows together.
 
     Parameters
     ----------
-    loss : {'log_loss', 'hinge', 'squared_hinge', 'modified_huber'}, default='log_loss'
-        Loss of one sample, in scikit-learn's definitions.
+    loss : {'log_loss', 'hinge', 'squared_hinge', 'modified_huber'} or Loss, \
+            default='log_loss'
+        Loss of one sample, in scikit-learn's definitions, or an object of
+        :mod:`skmeta.losses`.
     update : {'implicit', 'ogd', 'ftrl', 'eg'}, default='implicit'
         'ogd' is the explicit gradient step. 'implicit' minimises the sample's loss plus
-        the squared distance from the current iterate over twice the step size; it does
-        not diverge, whatever the scale of the features. 'ftrl' (linearised, or dual
-        averaging) projects the start minus the sum of all steps; it differs from 'ogd'
-        once the ball is left. 'eg' is exponentiated gradient; it needs `radius`.
+        the squared distance from the current iterate divided by twice the step size; it
+        does not diverge, whatever the scale of the features. 'ftrl' (linearised
+        follow-the-regularized-leader, or dual averaging) projects the start minus the
+        sum of all steps; it differs from 'ogd' only if an iterate was projected. 'eg'
+        is exponentiated gradient; it needs `radius`.
     eta0 : float or array-like of shape (n_outputs, n_features + 1), default=0.1
-        Step size, > 0; an array gives one to every parameter, the intercept's last.
+        Step size, > 0; an array has one for every parameter, with that of the intercept
+        last.
     learning_rate : {'constant', 'invsqrt'}, default='constant'
-        The step size is `eta0`, or `eta0` over the root of the number of samples of the
-        call.
+        The step size is `eta0`, or `eta0` divided by the root of the number of samples
+        of the call.
     radius : float or None, default=None
         Every iterate is projected on the ball of this radius around zero, intercepts
         included, > 0. None: no ball. For 'eg', the bound on the sum of absolute values.
@@ -367,7 +413,7 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         Whether `coef_` and `intercept_` are the average of the iterates rather than the
         last one.
     max_iter : int, default=1
-        Passes of `fit` over the data, >= 1. `partial_fit` always makes one.
+        Number of passes of `fit` over the data, >= 1. `partial_fit` always makes one.
     shuffle : bool, default=False
         Whether every pass visits the samples in a new random order.
     fit_intercept : bool, default=True
@@ -391,22 +437,22 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         Prequential losses of the last call: every sample of the first pass was
         predicted before it was learned from. Weighted by `sample_weight`.
     grad_sq_norm_ : float
-        Sum of the squared norms of the gradients behind `losses_`.
+        Sum of the squared norms of the gradients of `losses_`.
     grad_sq_ : ndarray of shape (1, 1) or (n_outputs, n_features + 1)
-        The same sum, by parameter where `eta0` is an array.
+        The same sum, by parameter if `eta0` is an array.
     n_iter_ : int
-        Passes of the last call.
+        Number of passes of the last call.
     t_ : int
         Number of updates since `fit`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X had any.
+        Names of the features, if X had any.
 
     See Also
     --------
     OGDRegressor : The same for regression, with the update and its guarantee.
-    skmeta.FMRLClassifier : Learns from many tasks where this one should start.
+    skmeta.FMRLClassifier : Learns the start of this estimator from many tasks.
     sklearn.linear_model.SGDClassifier : Stochastic gradient descent with penalties.
 
     References
@@ -427,14 +473,14 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
     (1, 2)
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "loss": [StrOptions(set(CLASSIFICATION_LOSSES)), Loss],
         **BaseOGD._parameter_constraints,
     }
 
     def __init__(
         self,
-        loss: str = "log_loss",
+        loss: str | Loss = "log_loss",
         *,
         update: str = "implicit",
         eta0: float | ArrayLike = 0.1,
@@ -466,7 +512,7 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         coef_init: ArrayLike | None = None,
         intercept_init: ArrayLike | None = None,
     ) -> Self:
-        """Learn from the start.
+        """Learn from these samples, after forgetting what was learned before.
 
         Parameters
         ----------
@@ -489,8 +535,8 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         Raises
         ------
         ValueError
-            If the input is invalid or the parameters leave the finite numbers; nothing
-            is changed then.
+            If the input is invalid or the parameters diverge (NaN or infinity). The
+            estimator is then unchanged.
         """
         start = (coef_init, intercept_init)
         return self._ingest(X, y, sample_weight, reset=True, start=start)
@@ -503,7 +549,7 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Learn from more samples, in one pass, from `coef_` and `intercept_` on.
+        """Learn from more samples, in one pass that starts at `coef_` and `intercept_`.
 
         Parameters
         ----------
@@ -524,15 +570,15 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         Raises
         ------
         ValueError
-            If the input is invalid, holds an unknown class, or the parameters leave the
-            finite numbers; nothing is changed then.
+            If the input is invalid or contains an unknown class, or if the parameters
+            diverge (NaN or infinity). The estimator is then unchanged.
         """
         reset = not hasattr(self, "t_")
         with unchanged_on_error(self):
             _check_partial_fit_first_call(self, classes)
             return self._ingest(
-                X, y, sample_weight, self.classes_, reset=reset, max_iter=1
+                X, y, sample_weight, self.classes_, reset=reset, one_pass=True
             )
 
-    def _make_loss(self):
-        return CLASSIFICATION_LOSSES[self.loss]()
+    def _make_loss(self) -> Loss:
+        return check_margin(self, loss_of(self.loss), is_margin=True)

@@ -1,0 +1,1 @@
+"""Inner learners: what trains a linear model on the rows of one task."""
