@@ -46,7 +46,7 @@ def model_for(task, inner=None, **params):
     """A model that stays where it starts, unless told otherwise."""
     learner = OGDClassifier if task.n_classes else OGDRegressor
     kind = FMRLClassifier if task.n_classes else FMRLRegressor
-    params = {"meta_update": "constant", "meta_eta0": 0.0} | params
+    params = {"meta_step_size": 0.0, "standardize": False} | params
     return kind(learner(**task.options | (inner or {})), init="pooled", **params)
 
 
@@ -144,7 +144,7 @@ def test_weights_equal_repetition(loss):
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
-def test_a_row_of_weight_zero_leaves_no_trace(loss):
+def test_a_row_of_weight_zero_changes_nothing(loss):
     task, labels = make(loss)
     expected = start(task.rows(np.arange(5, 32)), labels[5:])
     task.weight[:5] = 0.0
@@ -173,12 +173,11 @@ def test_bad_tasks_are_left_out(bad, sparse):
     assert_allclose(phi, expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_no_task_to_pool_is_an_error(method):
+def test_no_task_to_pool_is_an_error():
     X, y = np.full((3, 2), np.nan), np.ones(3)
     model = FMRLRegressor(init="pooled", on_bad_task="skip")
     with pytest.raises(ValueError, match="None of the 1 tasks.*NaN"):
-        getattr(model, method)(X, y)
+        model.fit(X, y, tasks=[0, 0, 0])
     assert not hasattr(model, "coef_")
 
 
@@ -196,9 +195,7 @@ def test_a_constant_target(loss):
     task, labels = make(loss)
     if task.n_classes:
         task = Task(task.X, (task.y > 0).astype(int), loss, 3, task.weight)
-        model = model_for(task).partial_fit(
-            task.X, task.y, tasks=labels, classes=[0, 1, 2]
-        )
+        model = model_for(task).fit(task.X, task.y, tasks=labels, classes=[0, 1, 2])
         assert (model.decision_function(task.X).argmax(axis=1) != 2).all()
     else:
         task.y[:] = 3.0
@@ -224,7 +221,7 @@ def test_starts_in_the_ball(update):
 def test_counts_as_much_as_the_tasks_it_comes_from():
     task, labels = make("squared_error")
     phi = start(task, labels)
-    model = model_for(task, meta_update="ftl", step_size="fixed")
+    model = model_for(task, meta_step_size="ftl", step_size="fixed")
     model.fit(task.X, task.y, tasks=labels, sample_weight=task.weight)
     own = np.column_stack([model.task_coef_, model.task_intercept_])
     mean = np.average(own, axis=0, weights=np.sqrt(SIZES))
@@ -236,30 +233,33 @@ def test_counts_as_much_as_the_tasks_it_comes_from():
     assert_allclose(theta_of(model)[0], (phi[0] + mean + last) / 3, rtol=1e-3)
 
 
-def test_first_step_of_aogd():
+def test_first_step_of_follow_the_leader():
     task, labels = make("squared_error")
     only = labels == 0
-    model = model_for(task, meta_update="aogd", step_size="fixed")
-    model.partial_fit(task.X[only], task.y[only], tasks=0)
+    model = model_for(task, meta_step_size="ftl", step_size="fixed")
+    model.fit(task.X[only], task.y[only], tasks=labels[only])
     phi = start(replace(task.rows(only), weight=None), labels[only])
-    moved = theta_of(model) - phi
     own = np.column_stack([model.task_coef_, model.task_intercept_])
-    assert_allclose(moved, (own - phi) / 2.0 / SIZES[0] ** 0.5, atol=1e-11)
+    assert_allclose(theta_of(model) - phi, (own - phi) / 2.0, atol=1e-11)
 
 
-def test_the_first_call_of_partial_fit_is_pooled():
+@pytest.mark.parametrize("standardize", [True, False])
+def test_partial_fit_refuses_to_pool_what_it_does_not_have(standardize):
     task, labels = make("squared_error")
     first = labels < 2
-    model = model_for(task)
-    weights = {"sample_weight": task.weight[first]}
-    model.partial_fit(task.X[first], task.y[first], tasks=labels[first], **weights)
-    expected = start(task.rows(first), labels[first])
-    assert_array_equal(theta_of(model), expected)
+    model = model_for(task, standardize=standardize)
+    before = vars(model).copy()
+    with pytest.raises(ValueError, match="init='pooled'.*all tasks.*call fit first"):
+        model.partial_fit(task.X[first], task.y[first], tasks=labels[first])
+    assert vars(model) == before
+    model.fit(task.X[first], task.y[first], tasks=labels[first])
+    expected = start(replace(task.rows(first), weight=None), labels[first])
     model.partial_fit(task.X[~first], task.y[~first], tasks=labels[~first])
-    assert_array_equal(theta_of(model), expected)
+    scores = task.X @ theta_of(model)[0, :-1] + model.intercept_
+    assert_allclose(scores, task.X @ expected[0, :-1] + expected[0, -1], rtol=1e-9)
 
 
-def test_warm_start_goes_on_from_what_was_learned():
+def test_warm_start_continues_from_what_was_learned():
     task, labels = make("squared_error")
     model = model_for(task, warm_start=True)
     model.fit(task.X, task.y, tasks=labels)
@@ -271,7 +271,7 @@ def test_warm_start_goes_on_from_what_was_learned():
 def test_guarantees_are_reported_from_it():
     task, labels = make("squared_error")
     task.X = (task.X - SHIFTS) / SCALES
-    model = model_for(task, meta_update="ftl").fit(task.X, task.y, tasks=labels)
+    model = model_for(task, meta_step_size="ftl").fit(task.X, task.y, tasks=labels)
     report = regret_report(model, task.X, task.y, labels)
     losses = [record["loss"] * record["n_samples"] for record in model.history_]
     assert_allclose(report.loss, losses, rtol=1e-9)
@@ -281,20 +281,22 @@ def test_full_loss_learners_start_there():
     task, labels = make("squared_error", fit_intercept=True)
     task.weight = None
     model = FMRLRegressor(
-        BiasedRidge(), init="pooled", meta_update="constant", meta_eta0=0.0
+        BiasedRidge(), init="pooled", meta_step_size=0.0, standardize=False
     ).fit(task.X, task.y, tasks=labels)
     assert_allclose(theta_of(model), start(task, labels), rtol=1e-12)
 
 
 def test_other_estimators_are_refused():
     model = FMRLRegressor(SGDRegressor(), step_size="fixed", init="pooled")
-    with pytest.raises(ValueError, match="SGDRegressor names no loss.*init='zero'"):
-        model.fit([[1.0], [2.0]], [1.0, 2.0])
+    with pytest.raises(
+        ValueError, match="SGDRegressor does not name the loss.*init='zero'"
+    ):
+        model.fit([[1.0], [2.0]], [1.0, 2.0], tasks=[0, 1])
 
 
 def test_an_unknown_rule_is_refused():
     with pytest.raises(ValueError, match="'init' parameter of FMRLRegressor"):
-        FMRLRegressor(init="mean").fit([[1.0], [2.0]], [1.0, 2.0])
+        FMRLRegressor(init="mean").partial_fit([[1.0], [2.0]], [1.0, 2.0])
 
 
 def test_more_features_than_rows():
@@ -302,7 +304,7 @@ def test_more_features_than_rows():
     X, y = rng.normal(size=(10, 40)), rng.normal(size=10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = FMRLRegressor(init="pooled", meta_update="constant", meta_eta0=0.0)
+        model = FMRLRegressor(init="pooled", meta_step_size=0.0)
         model.fit(X, y, tasks=np.repeat([0, 1], 5))
     ridge = make_pipeline(StandardScaler(), Ridge(1.0)).fit(X, y)
     assert_allclose(model.predict(X), ridge.predict(X), rtol=1e-9)

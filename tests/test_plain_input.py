@@ -1,5 +1,7 @@
 """Input in the kernels' own form takes a short road; it must lead to the same place."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,14 +14,11 @@ from sklearn import config_context
 from sklearn.base import clone
 
 from skmeta import FMRLClassifier, FMRLRegressor
-from skmeta._tasks import code_rows, group_rows
-from skmeta._validation import (
-    ParameterWatch,
-    cheap_clone,
-    encode_labels,
-    find_classes,
-)
-from skmeta.linear_model import OGDClassifier, OGDRegressor
+from skmeta._checks import encode_labels, find_classes
+from skmeta._labels import code_rows, group_rows
+from skmeta._parameters import cheap_clone
+from skmeta.linear_model import BiasedLogisticRegression, OGDClassifier, OGDRegressor
+from skmeta.meta_step_size import Constant
 from skmeta.step_size import Doubling
 
 
@@ -67,12 +66,12 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("n_classes", [0, 2, 4])
-@pytest.mark.parametrize("step_size", ["isotropic", "empirical_bayes"])
+@pytest.mark.parametrize("standardize", [True, False])
 def test_other_forms_of_the_same_numbers(
-    form, n_classes, step_size, global_random_seed
+    form, n_classes, standardize, global_random_seed
 ):
     of_X, of_y = FORMS[form]
-    model = (FMRLClassifier if n_classes else FMRLRegressor)(step_size=step_size)
+    model = (FMRLClassifier if n_classes else FMRLRegressor)(standardize=standardize)
     options = {"classes": np.arange(n_classes)} if n_classes else {}
     plain, other = clone(model), clone(model)
     for X, y in make_tasks(global_random_seed, n_classes):
@@ -88,7 +87,12 @@ def test_other_forms_of_the_same_numbers(
 
 @pytest.mark.parametrize(
     "learner",
-    [OGDClassifier(), FMRLClassifier(OGDClassifier()), FMRLClassifier()],
+    [
+        OGDClassifier(),
+        FMRLClassifier(standardize=False),
+        FMRLClassifier(),
+        FMRLClassifier(BiasedLogisticRegression()),
+    ],
     ids=str,
 )
 def test_misaligned_arrays_of_every_kind(learner):
@@ -96,29 +100,30 @@ def test_misaligned_arrays_of_every_kind(learner):
     (X, y), *_ = make_tasks(0, n_classes=2)
     X, y = X * (X > 0), y.astype(np.float64)
     weight = np.linspace(1.0, 2.0, len(y))
-    expected = clone(learner).fit(X, y, sample_weight=weight)
+    labels = {"tasks": y} if isinstance(learner, FMRLClassifier) else {}
     csr = sp.csr_array(X)
     moved = csr.copy()
     for name in ("data", "indices", "indptr"):
         setattr(moved, name, misaligned(getattr(csr, name)))
-    for features in (misaligned(X), csr, moved):
+    for features, plain in ((misaligned(X), X), (csr, csr.copy()), (moved, csr)):
+        expected = clone(learner).fit(plain, y, sample_weight=weight, **labels)
         model = clone(learner).fit(
-            features, misaligned(y), sample_weight=misaligned(weight)
+            features, misaligned(y), sample_weight=misaligned(weight), **labels
         )
         assert_allclose(model.coef_, expected.coef_, rtol=1e-12)
-        assert_array_equal(model.predict(features), expected.predict(X))
+        assert_array_equal(model.predict(features), expected.predict(plain))
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda m: m.set_params(meta_eta0=0.9),
-        lambda m: m.set_params(estimator__eta0=0.03),
+        lambda m: m.set_params(meta_step_size=0.9),
+        lambda m: m.set_params(meta_step_size=Constant(0.3)),
+        lambda m: m.set_params(estimator__epsilon=0.03),
         lambda m: m.set_params(step_size__gamma=3.0),
         lambda m: setattr(m.estimator, "loss", "huber"),
-        lambda m: setattr(m, "estimator", OGDRegressor(update="ogd", eta0=0.01)),
+        lambda m: setattr(m, "estimator", OGDRegressor(update="ogd")),
         lambda m: setattr(m, "estimator", None),
-        lambda m: setattr(m, "meta_update", "aogd"),
         lambda m: setattr(m, "task_parameter", "average"),
         lambda m: setattr(m, "init", np.ones(4)),
     ],
@@ -127,20 +132,18 @@ def test_a_changed_parameter_counts_from_the_next_call_on(change, global_random_
     """As for a model that has never learned with the old ones in the same process."""
     tasks = make_tasks(global_random_seed)
     model = FMRLRegressor(
-        OGDRegressor(), meta_update="constant", step_size=Doubling(), random_state=0
+        OGDRegressor(), meta_step_size=0.1, step_size=Doubling(), random_state=0
     )
     for X, y in tasks[:2]:
         model.partial_fit(X, y)
     other = clone(model)
     for X, y in tasks[:2]:
         other.partial_fit(X, y)
-    forget = ParameterWatch(OGDRegressor(), ())  # of another estimator
-    other._state.watch = forget
     change(model)
     change(other)
     for X, y in tasks[2:]:
         model.partial_fit(X, y)
-        other._state.watch = forget
+        other = pickle.loads(pickle.dumps(other))  # which forgets what was resolved
         other.partial_fit(X, y)
     assert_same(model, other)
     assert_array_equal(model.adapt(X, y).coef_, other.adapt(X, y).coef_)
@@ -160,7 +163,12 @@ def test_an_array_changed_in_place_counts():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("meta_eta0", 2.0), ("step_size", "fast"), ("n_jobs", "two"), ("estimator", 3)],
+    [
+        ("meta_step_size", 2.0),
+        ("step_size", "fast"),
+        ("n_jobs", "two"),
+        ("estimator", 3),
+    ],
 )
 def test_a_changed_parameter_is_validated(name, value):
     (X, y), (X_next, y_next), *_ = make_tasks(0)
@@ -175,9 +183,9 @@ def test_a_changed_parameter_is_validated(name, value):
 def test_validation_can_be_switched_off_as_in_scikit_learn():
     (X, y), *_ = make_tasks(0)
     with config_context(skip_parameter_validation=True):
-        FMRLRegressor(verbose="").fit(X, y)
+        FMRLRegressor(verbose="").partial_fit(X, y)
     with pytest.raises(ValueError, match="verbose"):
-        FMRLRegressor(verbose="").fit(X, y)
+        FMRLRegressor(verbose="").partial_fit(X, y)
 
 
 @pytest.mark.parametrize(

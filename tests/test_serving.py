@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skmeta import FMRLRegressor
 from skmeta.datasets import make_task_regression
 from skmeta.linear_model import OGDRegressor
-from skmeta.meta_update import Constant
+from skmeta.meta_step_size import Constant
 from skmeta.step_size import ARUBA
 
 
@@ -61,10 +61,45 @@ def test_readers_are_served_while_one_thread_learns(data):
     assert shared != model.predict(X[:1])
 
 
+@pytest.mark.parametrize("standardize", [True, False])
+def test_readers_see_the_state_before_a_call_or_after_it(data, standardize):
+    """Two tasks of the same rows, learned in one meta-batch, never differ."""
+    X, y, _ = data
+    X, y = np.vstack([X[:4], X[:4]]), np.append(y[:4], y[:4])
+    labels = np.repeat(["a", "b"], 4)
+    model = FMRLRegressor(meta_batch_size=2, standardize=standardize)
+    model.partial_fit(X, y, tasks=labels)
+    seen, failures, stop = set(), [], threading.Event()
+
+    def read():
+        while not stop.is_set():
+            try:
+                first, second = model.predict(X[[0, 4]], tasks=["a", "b"])
+                seen.add(first)
+                assert first == second
+                a, b = model.task_coef_
+                assert_array_equal(a, b)
+            except BaseException as error:  # whatever it is, the test must say so
+                failures.append(error)
+                return
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for n in range(200):
+        model.partial_fit(X, y + n, tasks=labels)
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not failures
+    assert len(seen) > 1
+    assert model.n_tasks_seen_ == 402
+
+
 def test_label_that_is_just_being_stored_is_unknown_to_readers(data):
     X, y, tasks = data
-    known = FMRLRegressor().fit(X, y, tasks=tasks)._state.known
-    later = known.store(["new"], known.parameters[:1])
+    known = FMRLRegressor().fit(X, y, tasks=tasks)._learned.known
+    later = known.stored(["new"], known.records[:1])
     assert_array_equal(later.rows(["new", 3]), [20, 3])
     assert_array_equal(known.rows(["new", 3]), [-1, 3])
 
@@ -79,7 +114,7 @@ def test_tasks_are_forgotten_once_they_are_not_to_be_stored(data):
 
 @pytest.mark.parametrize(
     "params",
-    [{"step_size": ARUBA}, {"meta_update": Constant}, {"estimator": OGDRegressor}],
+    [{"step_size": ARUBA}, {"meta_step_size": Constant}, {"estimator": OGDRegressor}],
     ids=lambda params: next(iter(params)),
 )
 def test_class_in_place_of_an_instance_is_named(params, data):

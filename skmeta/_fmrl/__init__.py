@@ -1,0 +1,1 @@
+"""Follow-the-meta-regularized-leader: gradient-based meta-learning."""

@@ -1,0 +1,194 @@
+"""An algorithm of the family, with every name resolved.
+
+inner learner x task parameter x step size x meta step size, in raw units or in learned
+ones. A part whose class the compiled loop knows has a name there; an algorithm that has
+such parts only has a `plan`, and then one call learns all tasks of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from skmeta import _kernels
+from skmeta._fmrl._task_parameter import Average, Last, TaskParameter
+from skmeta._learners._protocol import Capability, InnerLearner
+from skmeta._step_matrices import diagonals
+from skmeta.meta_step_size import Constant, FollowTheLeader, LinearDecay, MetaStepSize
+from skmeta.step_size import ARUBA, Doubling, Fixed, StepSize
+
+# What the compiled loop knows of a class, but not of a subclass, which may compute
+# something else. The name, and the parameters in the order in which they are read.
+_STEP_SIZES: dict[type, Callable[[Any], tuple[str, tuple[float, ...]]]] = {
+    Fixed: lambda rule: ("fixed", ()),
+    Doubling: lambda rule: ("doubling", (rule.gamma, rule.lipschitz)),
+    ARUBA: lambda rule: ("aruba", (rule.eps, rule.zeta, rule.p)),
+}
+_META_STEP_SIZES: dict[type, Callable[[Any], tuple[str, tuple[float, ...]]]] = {
+    Constant: lambda rule: ("constant", (rule.value,)),
+    FollowTheLeader: lambda rule: ("ftl", ()),
+    LinearDecay: lambda rule: ("linear", (rule.first, rule.final, rule.n_tasks)),
+}
+_AVERAGES = {Average: True, Last: False}
+
+
+@dataclass(frozen=True, eq=False)
+class Algorithm:
+    """One algorithm of the family.
+
+    Attributes
+    ----------
+    learner : InnerLearner
+    task_parameter : TaskParameter
+    step_size : StepSize
+    meta_step_size : MetaStepSize
+    standardize : bool
+        Whether tasks are learned in units learned from the rows before them.
+    shape : tuple of int
+        Of a parameter, (n_outputs, n_features + 1).
+    """
+
+    learner: InnerLearner
+    task_parameter: TaskParameter
+    step_size: StepSize
+    meta_step_size: MetaStepSize
+    standardize: bool
+    shape: tuple[int, int]
+
+    @property
+    def centers(self) -> bool:
+        """Whether there is an intercept, so that features can be centred."""
+        objective = self.learner.objective
+        return objective is None or objective.bias != 0
+
+    @property
+    def scales_target(self) -> bool:
+        """Whether the loss allows the target to be rescaled."""
+        objective = self.learner.objective
+        return objective is not None and bool(objective.loss.degree)
+
+    @cached_property
+    def plans(self) -> list[Any]:
+        """The compiled form of this algorithm with every candidate, or None."""
+        state = self.step_size.start(self.shape)
+        rules = [rule for rule, _ in self.step_size.candidates(state)]
+        return [None if self.standardize else _compile(self, rule) for rule in rules]
+
+    @cached_property
+    def plan(self) -> Any:
+        """The compiled form of this algorithm; None for a rule with candidates."""
+        candidates = self.step_size.candidates(self.step_size.start(self.shape))
+        return self.plans[0] if candidates[0][0] is self.step_size else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = vars(self).copy()
+        for name in ("plan", "plans"):
+            state.pop(name, None)
+        state.pop("plan", None)
+        return state
+
+    def propose(
+        self, rule: StepSize, state: np.ndarray, learner: InnerLearner, n_samples: int
+    ) -> np.ndarray:
+        """The step size of a task, checked."""
+        eta0 = learner.step(n_samples)
+        if Capability.STEPS not in learner.can:
+            return eta0
+        return check_step(rule.propose(state, n_samples, eta0), rule, self)
+
+    def share(
+        self, state: np.ndarray, n_tasks: int, weight: float, is_first: bool
+    ) -> float:
+        """The share of the way that the initialization moves, checked."""
+        rule = self.meta_step_size
+        share = rule.share(state, n_tasks, weight, is_first)
+        try:
+            share = float(share)
+        except (TypeError, ValueError):
+            share = np.nan
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(
+                f"{type(rule).__name__}.share must return a float in [0, 1]. Got "
+                f"{share!r} at task {n_tasks}."
+            )
+        return share
+
+
+def _compile(algorithm: Algorithm, rule: StepSize) -> Any:
+    """The compiled form of an algorithm that follows this rule, or None."""
+    learner: Any = algorithm.learner
+    known = _STEP_SIZES.get(type(rule))
+    meta = _META_STEP_SIZES.get(type(algorithm.meta_step_size))
+    average = _AVERAGES.get(type(algorithm.task_parameter))
+    if not _kernels.COMPILED or known is None or meta is None or average is None:
+        return None
+    if not learner.can_stream or learner.loss.compiled not in _kernels.LOSSES:
+        return None
+    state = rule.start(algorithm.shape)
+    name, parameters = known(rule)
+    eta = check_step(rule.propose(state, 1, learner.eta0), rule, algorithm)
+    uses_eta0 = rule.uses_eta0
+    return _kernels.Plan(
+        learner,
+        step_size=name,
+        step_size_parameters=parameters,
+        n_etas=eta.size,
+        eta0=learner.eta0 if uses_eta0 else eta,
+        divide_by_root=learner.divide_by_root and uses_eta0,
+        meta_step_size=meta(algorithm.meta_step_size)[0],
+        meta_parameters=meta(algorithm.meta_step_size)[1],
+        average=average,
+    )
+
+
+def check_step(eta: Any, rule: StepSize, algorithm: Algorithm) -> np.ndarray:
+    """What a rule proposes, as a float64 array of one of the allowed shapes."""
+    name = f"{type(rule).__name__}.propose"
+    shape = algorithm.shape
+    try:
+        array = np.asarray(eta, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must return numbers. Got {eta!r}: {error}.") from error
+    array = np.ascontiguousarray(array.reshape(1, 1) if array.ndim == 0 else array)
+    matrix = (*shape, shape[1])
+    if array.shape not in ((1, 1), shape, matrix):
+        raise ValueError(
+            f"{name} must return a float, or an array of shape (1, 1), {shape} or "
+            f"{matrix}. Got shape {array.shape}."
+        )
+    if array.ndim == 3 and Capability.MATRIX_STEPS not in algorithm.learner.can:
+        raise ValueError(
+            f"{name} returned a matrix, but {type(algorithm.learner).__name__} takes "
+            "one step size, or one for every parameter."
+        )
+    positive = diagonals(array) >= 0 if array.ndim == 3 else array > 0
+    if not (np.isfinite(array).all() and positive.all()):
+        raise ValueError(
+            f"{name} must return positive, finite step sizes. Got {eta!r}."
+        )
+    return array
+
+
+def check_state(state: Any, rule: StepSize | MetaStepSize) -> np.ndarray:
+    """What `start` of a rule returns: a float64 array of finite numbers."""
+    name = f"{type(rule).__name__}.start"
+    if not (isinstance(state, np.ndarray) and state.dtype == np.float64):
+        raise TypeError(f"{name} must return a float64 array. Got {state!r}.")
+    if not np.isfinite(state).all():
+        raise ValueError(f"{name} must return finite numbers. Got {state!r}.")
+    return state
+
+
+def check_observed(
+    state: np.ndarray, rule: StepSize | MetaStepSize, n_tasks: int
+) -> None:
+    """Refuse a state that a rule has made NaN or infinite."""
+    if not np.isfinite(state).all():
+        raise ValueError(
+            f"The state of {type(rule).__name__} holds NaN or infinity after task "
+            f"{n_tasks}: its observe or share must keep it finite."
+        )

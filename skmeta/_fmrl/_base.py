@@ -1,0 +1,359 @@
+"""What FMRLClassifier and FMRLRegressor share: everything except the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
+
+from skmeta._fmrl._algorithm import Algorithm
+from skmeta._fmrl._configure import NESTED, Configuration, configure, inner_estimator
+from skmeta._fmrl._loop import KnownStarts, Options, learn
+from skmeta._fmrl._pooled import pooled
+from skmeta._fmrl._replay import replay
+from skmeta._fmrl._state import HISTORY, State
+from skmeta._fmrl._task_parameter import TASK_PARAMETERS
+from skmeta._learners._protocol import Capability
+from skmeta._meta._base import ALL_LEARNED, BaseMeta, Finished, learned_attribute
+from skmeta._meta._history import History
+from skmeta._meta._input import Reading
+from skmeta._meta._known import KnownTasks
+from skmeta._meta._record import Record
+from skmeta._parameters import (
+    ParameterWatch,
+    check_offset,
+    check_start,
+)
+from skmeta._sklearn import HasMethods, Interval, StrOptions
+from skmeta._step_matrices import diagonal
+from skmeta._units import Moments
+from skmeta.meta_step_size import META_STEP_SIZES, MetaStepSize
+from skmeta.step_size import STEP_SIZES, StepSize
+
+
+class Call:
+    """The draft of one call: the state that it learns, and the tasks to store."""
+
+    __slots__ = ("configuration", "state", "stored")
+
+    def __init__(self, state: State, configuration: Configuration):
+        self.state, self.configuration = state, configuration
+        self.stored: tuple[list[Any], np.ndarray] | None = None
+
+
+class BaseFMRL(BaseMeta):
+    """Follow-the-meta-regularized-leader (FMRL), with gradient steps within a task."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "estimator": [HasMethods(["fit", "predict"]), None],
+        "step_size": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions(set(STEP_SIZES)),
+            HasMethods(["start", "propose", "observe"]),
+            None,
+        ],
+        "meta_step_size": [
+            Interval(Real, 0, 1, closed="both"),
+            StrOptions(set(META_STEP_SIZES)),
+            HasMethods(["start", "share"]),
+        ],
+        "task_parameter": [StrOptions(set(TASK_PARAMETERS))],
+        "standardize": ["boolean"],
+        "init": [StrOptions({"zero", "pooled"}), "array-like"],
+        "n_passes": [Interval(Integral, 1, None, closed="left")],
+        "meta_batch_size": [Interval(Integral, 1, None, closed="left")],
+        **BaseMeta._parameter_constraints,
+        "random_state": ["random_state"],
+    }
+    _default_estimator: ClassVar[type]
+    _configuration: Configuration
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        step_size: float | str | StepSize | None = None,
+        meta_step_size: float | str | MetaStepSize = "ftl",
+        task_parameter: str = "last",
+        standardize: bool = True,
+        init: str | ArrayLike = "zero",
+        n_passes: int = 1,
+        meta_batch_size: int = 1,
+        task_column: str | int | None = None,
+        unknown_task: str = "shared",
+        on_bad_task: str = "raise",
+        on_bad_row: str = "raise",
+        store_tasks: bool = True,
+        n_jobs: int | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.estimator = estimator
+        self.step_size = step_size
+        self.meta_step_size = meta_step_size
+        self.task_parameter = task_parameter
+        self.standardize = standardize
+        self.init = init
+        self.n_passes = n_passes
+        self.meta_batch_size = meta_batch_size
+        self.task_column = task_column
+        self.unknown_task = unknown_task
+        self.on_bad_task = on_bad_task
+        self.on_bad_row = on_bad_row
+        self.store_tasks = store_tasks
+        self.n_jobs = n_jobs
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # ---- learning
+
+    def _configured(
+        self, shape: tuple[int, int], classes: np.ndarray | None, unchanged: bool
+    ) -> Configuration:
+        """What the parameters describe; the last one if they are unchanged."""
+        if unchanged and self._configuration.serves(shape, classes):
+            return self._configuration
+        algorithm = configure(self, shape, classes)
+        stops = self.on_bad_task == "raise"
+        options = Options(self.meta_batch_size, self.n_jobs, stops)
+        watch = ParameterWatch(self, NESTED)
+        return Configuration(watch, shape, classes, algorithm, options)
+
+    def _begin(
+        self,
+        reading: Reading,
+        before: State | None,
+        n_passes: int | None,
+        unchanged: bool,
+    ) -> Call:
+        if unchanged and before is not None:
+            configuration = self._configuration
+            if before.algorithm is configuration.algorithm:
+                return Call(before.draft(), configuration)
+        shape, classes = reading.shape, reading.target.classes
+        configuration = self._configured(shape, classes, unchanged)
+        algorithm = configuration.algorithm
+        if before is None:
+            state = self._first_state(reading, algorithm, n_passes)
+            return Call(state, configuration)
+        state = before.draft()
+        self._continue_with(state, algorithm)
+        return Call(state, configuration)
+
+    def _first_state(
+        self, reading: Reading, algorithm: Algorithm, n_passes: int | None
+    ) -> State:
+        shape, objective = reading.shape, algorithm.learner.objective
+        phi, weight, phi_given = np.zeros(shape), 0.0, True
+        if not isinstance(self.init, str):
+            without_intercept = np.shape(self.init)[-1:] == (shape[1] - 1,)
+            width = shape[1] - 1 if without_intercept else shape[1]
+            phi[:, :width] = check_start(self.init, "init", (shape[0], width))
+        elif self.init == "pooled":
+            if n_passes is None:
+                raise ValueError(
+                    "init='pooled' computes the first initialization from the rows of "
+                    "all tasks, which partial_fit does not have: call fit first, or "
+                    "use init='zero' or an array."
+                )
+            assert objective is not None
+            phi, weight = pooled(reading.batch, objective, shape)
+        else:
+            phi_given = False
+        if objective is not None:
+            check_offset(phi, "init", objective.bias)
+        meta_state = algorithm.meta_step_size.start()
+        if weight:
+            algorithm.meta_step_size.share(meta_state, 0, weight, False)
+        return State(
+            algorithm=algorithm,
+            schema=reading.schema,
+            target=reading.target,
+            phi=phi,
+            rule_state=algorithm.step_size.start(shape),
+            meta_state=meta_state,
+            moments=Moments(shape[1] - 1),
+            phi_given=phi_given,
+            seed=int(check_random_state(self.random_state).randint(2**31)),
+            n_tasks=0,
+            n_skipped=0,
+            log=History(HISTORY),
+            known=KnownTasks(shape),
+        )
+
+    def _continue_with(self, draft: State, algorithm: Algorithm) -> None:
+        """Continue with changed parameters, if the learned states still fit."""
+        before, shape = draft.algorithm, algorithm.shape
+        pairs = (
+            ("step_size", draft.rule_state, algorithm.step_size.start(shape)),
+            ("meta_step_size", draft.meta_state, algorithm.meta_step_size.start()),
+        )
+        for name, state, fresh in pairs:
+            old, new = getattr(before, name), getattr(algorithm, name)
+            if type(old) is not type(new) or state.shape != fresh.shape:
+                raise ValueError(
+                    f"{name} changed from {old} to {new} since the last call, which "
+                    "cannot use what the first one has learned. Call fit to start "
+                    "again."
+                )
+        if before.standardize != algorithm.standardize:
+            raise ValueError(
+                f"standardize changed from {before.standardize} to "
+                f"{algorithm.standardize} since the last call. Call fit to start again."
+            )
+        draft.algorithm = algorithm
+        if not self.store_tasks:
+            draft.known = KnownTasks(shape)
+        if algorithm.learner.objective is not None:
+            bias = algorithm.learner.objective.bias
+            check_offset(draft.phi, "What was learned", bias)
+
+    def _learn(self, draft: Call, reading: Reading, n_passes: int | None) -> Finished:
+        state, batch, labels = draft.state, reading.batch, reading.labels
+        known, parameters = None, None
+        if labels is not None and self.store_tasks:
+            parameters = np.empty((batch.n_tasks, *reading.shape))
+            if n_passes is None and len(state.known):
+                known = KnownStarts(state.known.records, state.known.rows(labels))
+        n_tasks, options = batch.n_tasks, draft.configuration.options
+        bad: list[tuple[int, str | None]] = []
+        for n_pass in range(n_passes or 1):
+            log = state.log.with_capacity(n_tasks)
+            history = log.spare(n_tasks)
+            bad_tasks = learn(state, batch, known, parameters, history, options)
+            bad += bad_tasks
+            if bad_tasks and options.stops:
+                return Finished(bad)
+            names, n_done = labels, n_tasks - len(bad_tasks)
+            if bad_tasks and labels is not None:
+                gone = {t for t, _ in bad_tasks}
+                names = [label for t, label in enumerate(labels) if t not in gone]
+            keeps_all = names is not None and self.store_tasks
+            state.log = log.grown(n_done, names, keeps_all=keeps_all)
+            if self.verbose:
+                self._report(state, n_pass, n_passes or 1, n_done)
+        if parameters is not None and names is not None:
+            if bad_tasks:
+                parameters = np.delete(parameters, [t for t, _ in bad_tasks], axis=0)
+            draft.stored = names, parameters
+        return Finished(bad) if bad else ALL_LEARNED
+
+    def _publish(self, draft: Call, reading: Reading) -> State:
+        state = draft.state
+        if draft.stored is not None:
+            state.known = state.known.stored(*draft.stored)
+        self._configuration = draft.configuration
+        return state
+
+    def _report(self, state: State, n_pass: int, n_passes: int, n_done: int) -> None:
+        loss = np.mean(state.log.numbers["loss"][-n_done:]) if n_done else np.nan
+        print(
+            f"[{type(self).__name__}] pass {n_pass + 1} of {n_passes}: {n_done} tasks, "
+            f"mean prequential loss {loss:.6g}"
+        )
+
+    def _replay(self, reading: Reading) -> Iterator[Record]:
+        state = self._begin(reading, None, 1, False).state
+        learner = state.algorithm.learner
+        needed = {Capability.LOSSES, Capability.GRADIENTS}
+        if not needed <= learner.can or learner.objective is None:
+            raise ValueError(
+                f"{type(inner_estimator(self)).__name__} reports no losses, gradients "
+                "or objective: guarantees need an estimator of skmeta.linear_model."
+            )
+        return replay(state, reading, self.meta_batch_size)
+
+    # ---- using what was learned
+
+    def adapt(
+        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Any:
+        """Fit an inner estimator to a new task; the meta-estimator does not change.
+
+        The estimator starts at the shared initialization and uses the learned step
+        size. Its coefficients are the last iterate, or the average iterate if
+        `task_parameter='average'` or if the inner learner has `average=True`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows of one task, in the order in which they are learned from, with or
+            without the `task_column`.
+        y : array-like of shape (n_samples,)
+            Targets; of a classifier, any of `classes_`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of every sample's loss, >= 0. None: all 1.
+
+        Returns
+        -------
+        estimator : estimator
+            A fitted clone of `estimator`, which takes the features only, without the
+            `task_column`. It predicts, and its `partial_fit` continues to learn.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid or the parameters diverge (NaN or infinity).
+        """
+        learned = self._fitted()
+        task, reading = self._read_new_task(X, y, sample_weight, learned)
+        algorithm = learned.algorithm
+        classes = learned.target.classes
+        unchanged = self._check_parameters()
+        current = self._configured(reading.shape, classes, unchanged).algorithm
+        if type(current.step_size) is type(algorithm.step_size):
+            algorithm = current
+        learner, coordinates = algorithm.learner, None
+        if learned.algorithm.standardize:
+            moments = learned.moments.copy()
+            moments.observe(task, centered=algorithm.centers)
+            coordinates = moments.coordinates(
+                scales_target=algorithm.scales_target,
+                target=learned.moments if learned.moments.n_rows else None,
+            )
+        task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)
+        rule = algorithm.step_size
+        attributes = dict(reading.schema.attributes)
+        if classes is not None:
+            attributes["classes_"] = classes
+        return learner.fitted_in(
+            coordinates,
+            inner_estimator(self, is_valid=unchanged),
+            task,
+            learned.phi,
+            algorithm.propose(rule, learned.rule_state, learner, len(task)),
+            average=algorithm.task_parameter.needs_average,
+            **attributes,
+        )
+
+    # ---- fitted attributes, views of the published value
+
+    @learned_attribute
+    def coef_(self, learned: State) -> np.ndarray:
+        """Weights of the shared initialization."""
+        return learned.target.shape_coef(learned.phi.copy())[0]
+
+    @learned_attribute
+    def intercept_(self, learned: State) -> np.ndarray:
+        """Intercept of the shared initialization."""
+        return learned.target.shape_coef(learned.phi.copy())[1]
+
+    @learned_attribute
+    def step_size_(self, learned: State) -> float | np.ndarray:
+        """Step size of the next task if it is as long as the last one."""
+        m = int(learned.log.numbers["n_samples"][-1]) if len(learned.log) else 1
+        algorithm = learned.algorithm
+        state, learner = learned.rule_state, algorithm.learner
+        eta = diagonal(algorithm.propose(algorithm.step_size, state, learner, m))
+        return float(eta[0, 0]) if eta.size == 1 else eta

@@ -1,0 +1,498 @@
+"""The loop over tasks and meta-batches: the specification of the compiled loop.
+
+The tasks of a meta-batch share one initialization, one step size, one rule state and
+one system of units. These are updated after the meta-batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from math import isfinite
+from typing import Any, NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+
+from skmeta import _kernels
+from skmeta._batch import Batch
+from skmeta._fmrl._algorithm import check_observed
+from skmeta._fmrl._state import HISTORY, State
+from skmeta._fmrl._task_parameter import WORTH_A_CALL, Run, TaskParameter
+from skmeta._learners._protocol import Capability, InnerLearner, Outcome
+from skmeta._sparse import check_indices
+from skmeta._step_matrices import diagonal
+from skmeta._units import Coordinates
+from skmeta.step_size import StepSize
+
+TASKS_PER_CHUNK = 64
+
+
+class KnownStarts(NamedTuple):
+    """Parameters of known tasks, and the row of every task of a batch, or -1."""
+
+    parameters: np.ndarray
+    rows: np.ndarray
+
+
+class Options(NamedTuple):
+    """How a call processes its tasks.
+
+    Attributes
+    ----------
+    meta_batch_size : int
+    n_jobs : int or None
+    stops : bool
+        Whether the first bad task ends the call.
+    """
+
+    meta_batch_size: int = 1
+    n_jobs: int | None = None
+    stops: bool = False
+
+
+Bad = list[tuple[int, str | None]]
+
+
+def learn(
+    state: State,
+    batch: Batch,
+    known: KnownStarts | None,
+    parameters: np.ndarray | None,
+    history: np.ndarray,
+    options: Options,
+) -> Bad:
+    """Learn from the tasks of a call, once each, and move `state`.
+
+    Parameters
+    ----------
+    state : State
+        A draft.
+    batch : Batch
+    known : KnownStarts or None
+        Where known tasks start.
+    parameters : ndarray of shape (n_tasks, n_outputs, n_features + 1) or None
+        Filled with the raw task parameters.
+    history : ndarray of HISTORY of shape (n_tasks,)
+        Its first rows are filled, one for every task that is not left out.
+    options : Options
+
+    Returns
+    -------
+    bad : list of (int, str)
+        The tasks that were left out, and why.
+    """
+    go = _learn_batches
+    if options.meta_batch_size == 1 and state.algorithm.plan is not None:
+        go = _learn_compiled
+    bad = go(state, batch, known, parameters, history, options)
+    if bad and not options.stops:
+        learned = np.delete(history, [t for t, _ in bad])
+        history[: len(learned)] = learned
+    return bad
+
+
+def _learn_compiled(
+    state: State,
+    batch: Batch,
+    known: KnownStarts | None,
+    parameters: np.ndarray | None,
+    history: np.ndarray,
+    options: Options,
+) -> Bad:
+    known_parameters, known_rows = (None, None) if known is None else known
+    algorithm, n_tasks = state.algorithm, batch.n_tasks
+    bad: Bad = []
+    first = 0
+    while True:
+        first = _kernels.learn_tasks(
+            batch,
+            first,
+            n_tasks,
+            algorithm.plan,
+            state.phi,
+            state.rule_state,
+            state.meta_state,
+            state.n_tasks + first - len(bad),
+            known_parameters,
+            known_rows,
+            history,
+            parameters,
+            None,
+        )
+        if first == n_tasks:
+            break
+        bad.append((first, algorithm.learner.divergence()))
+        if options.stops:
+            break
+        first += 1
+    state.n_tasks += n_tasks - len(bad)
+    state.n_skipped += len(bad)
+    return bad
+
+
+def _learn_batches(
+    state: State,
+    batch: Batch,
+    known: KnownStarts | None,
+    parameters: np.ndarray | None,
+    history: np.ndarray,
+    options: Options,
+) -> Bad:
+    check_indices(batch.X)
+    algorithm, bad = state.algorithm, []
+    parameter = algorithm.task_parameter
+    if not algorithm.standardize:
+        objective = algorithm.learner.objective
+        parameter = parameter.prepared(batch, objective, state.phi, options.n_jobs)
+    for first in range(0, batch.n_tasks, options.meta_batch_size):
+        last = min(first + options.meta_batch_size, batch.n_tasks)
+        tasks = MetaBatch(state, batch, known, parameter, first, last)
+        tasks.run(options.n_jobs)
+        bad += tasks.bad
+        if bad and options.stops:
+            return bad
+        history[first:last] = tasks.leading.history
+        if parameters is not None:
+            parameters[first:last] = tasks.raw_parameters()
+        tasks.move()
+    return bad
+
+
+class Runs:
+    """Results of the runs of one candidate on the tasks of a meta-batch, in units.
+
+    Attributes
+    ----------
+    done : ndarray of bool of shape (n_tasks,)
+        Whether the task could be learned from.
+    history : ndarray of HISTORY of shape (n_tasks,)
+    parameters : ndarray of shape (n_tasks, n_outputs, n_features + 1)
+    grad_sq : ndarray of shape (n_tasks, ...)
+    problems : list of str or None, of length n_tasks
+        Why a task could not be learned from.
+    """
+
+    def __init__(self, n_tasks: int, shape: tuple[int, ...], eta: tuple[int, ...]):
+        self.done = np.ones(n_tasks, dtype=bool)
+        self.history = np.zeros(n_tasks, HISTORY)
+        self.parameters = np.zeros((n_tasks, *shape))
+        self.grad_sq = np.full((n_tasks, *eta), np.nan)
+        self.problems: list[str | None] = [None] * n_tasks
+
+    def fail(self, t: int, problem: str) -> None:
+        """Task t could not be learned from."""
+        self.done[t], self.problems[t] = False, problem
+
+    @classmethod
+    def joined(cls, parts: list[Runs]) -> Runs:
+        """The runs of several chunks, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        joined = cls.__new__(cls)
+        for name in ("done", "history", "parameters", "grad_sq"):
+            arrays = [getattr(part, name) for part in parts]
+            setattr(joined, name, np.concatenate(arrays))
+        joined.problems = [one for part in parts for one in part.problems]
+        return joined
+
+
+class MetaBatch:
+    """Tasks that start from one initialization, run with every candidate step size.
+
+    Parameters
+    ----------
+    state : State
+        A draft, which `move` moves.
+    batch : Batch
+    known : KnownStarts or None
+    parameter : TaskParameter
+        As prepared for this batch.
+    first, last : int
+        They are tasks `first` to `last` - 1 of `batch`, and numbered from zero here.
+
+    Attributes
+    ----------
+    coordinates : Coordinates or None
+        The units that the tasks are learned in.
+    phi : ndarray of shape (n_outputs, n_features + 1)
+        The shared initialization, in units.
+    leading : Runs
+        The runs that count.
+    """
+
+    leading: Runs
+
+    def __init__(
+        self,
+        state: State,
+        batch: Batch,
+        known: KnownStarts | None,
+        parameter: TaskParameter,
+        first: int,
+        last: int,
+    ):
+        algorithm = self._algorithm = state.algorithm
+        self._state, self._first, self._n = state, first, last - first
+        self._batch, self._parameter = batch.tasks(first, last), parameter
+        seed = state.n_tasks + state.n_skipped
+        self._raw_tasks = [
+            self._batch.task(t, (state.seed, seed + t)) for t in range(self._n)
+        ]
+        self.coordinates = self._fix_units()
+        self._learner = algorithm.learner
+        if self.coordinates is not None:
+            self._learner = algorithm.learner.in_units(self.coordinates)
+            if not (state.n_tasks or state.phi_given):  # zero in the first units
+                state.phi = self.coordinates.to_raw(np.zeros_like(state.phi))
+        self._known = known
+        if known is not None:
+            self._known = KnownStarts(known.parameters, known.rows[first:last])
+        self.phi = self._inside(state.phi)
+        self._tasks = self._raw_tasks
+        if self.coordinates is not None:
+            with np.errstate(over="ignore", invalid="ignore"):  # of bad tasks
+                self._tasks = [self.coordinates.task(task) for task in self._raw_tasks]
+        self._candidates = algorithm.step_size.candidates(state.rule_state)
+        several = len(self._candidates) > 1
+        self._leader = algorithm.step_size.leader(state.rule_state) if several else 0
+        self._runs: list[Runs] = []
+
+    def _fix_units(self) -> Coordinates | None:
+        """The units of the features up to these tasks, and of the targets before them.
+
+        The first tasks of all are learned in the units of their own targets.
+        """
+        algorithm, before = self._algorithm, self._state.moments
+        if not algorithm.standardize:
+            return None
+        self._moments = before.copy()
+        for task in self._raw_tasks:
+            if task.is_finite:
+                self._moments.observe(task, centered=algorithm.centers)
+        if not self._moments.n_rows:  # no task can be learned
+            d = algorithm.shape[1] - 1
+            return Coordinates(np.zeros(d), np.zeros(d))
+        return self._moments.coordinates(
+            scales_target=algorithm.scales_target,
+            target=before if before.n_rows else None,
+        )
+
+    def _inside(self, parameter: np.ndarray) -> np.ndarray:
+        if self.coordinates is None:
+            return parameter
+        return self.coordinates.to_units(parameter)
+
+    def _raw_start(self, t: int) -> np.ndarray:
+        """Where task t starts, raw."""
+        if self._known is None or self._known.rows[t] < 0:
+            return self._state.phi
+        return self._known.parameters[self._known.rows[t]]
+
+    def _start(self, t: int) -> np.ndarray:
+        """Where task t starts, in units."""
+        raw = self._raw_start(t)
+        return self.phi if raw is self._state.phi else self._inside(raw)
+
+    @property
+    def bad(self) -> Bad:
+        """The tasks that could not be learned from, by number in the batch."""
+        failed = np.flatnonzero(~self.leading.done).tolist()
+        return [(self._first + t, self.leading.problems[t]) for t in failed]
+
+    # ---- run
+
+    def run(self, n_jobs: int | None) -> None:
+        """Learn from every task with every candidate; the state does not change."""
+        n_rows = int(self._batch.starts[-1] - self._batch.starts[0])
+        work = n_rows * self.phi.size
+        for k in range(len(self._candidates)):
+            parts = map_chunks(self._run_chunk, k, self._n, work, n_jobs)
+            self._runs.append(Runs.joined(parts))
+        self.leading = self._runs[self._leader]
+
+    def run_leader(self, t: int) -> Run:
+        """Learn task t once more, with the leading candidate."""
+        return self.run_one(t, *self._candidates[self._leader])
+
+    def _run_chunk(self, k: int, first: int, last: int) -> Runs:
+        """Learn tasks `first` to `last` - 1 with candidate k."""
+        rule, rule_state = self._candidates[k]
+        plan = self._algorithm.plans[k]
+        if plan is not None:
+            m = len(self._tasks[first])
+            eta = self._algorithm.propose(rule, rule_state, self._learner, m)
+            runs = Runs(last - first, self.phi.shape, eta.shape)
+            self._run_compiled(plan, rule_state, first, last, runs)
+            return runs
+        done = [self.run_one(t, rule, rule_state) for t in range(first, last)]
+        runs = Runs(last - first, self.phi.shape, done[0].eta.shape)
+        for t, run in enumerate(done):
+            self._record(t, run, runs)
+        return runs
+
+    def _run_compiled(
+        self, plan: Any, rule_state: np.ndarray, first: int, last: int, runs: Runs
+    ) -> None:
+        state, known = self._state, self._known
+        known_parameters = None if known is None else known.parameters
+        known_rows = None if known is None else known.rows[first:last]
+        batch, learner = self._batch.tasks(first, last), self._learner
+        moving = state.phi, rule_state, state.meta_state, state.n_tasks
+        out = runs.history, runs.parameters, runs.grad_sq
+        fixed = plan, *moving, known_parameters, known_rows, *out
+        stop = _kernels.learn_tasks(batch, 0, last - first, *fixed)
+        while stop < last - first:
+            runs.fail(stop, learner.divergence())
+            stop = _kernels.learn_tasks(batch, stop + 1, last - first, *fixed)
+
+    def run_one(self, t: int, rule: StepSize, rule_state: np.ndarray) -> Run:
+        """Learn task t with one rule, in units."""
+        task, start = self._tasks[t], self._start(t)
+        algorithm, learner = self._algorithm, self._learner
+        eta = algorithm.propose(rule, rule_state, learner, len(task))
+        average = algorithm.task_parameter.needs_average
+        with np.errstate(over="ignore", invalid="ignore"):
+            outcome = learner.run(task, start, eta, average=average)
+            outcome = check_outcome(
+                outcome, learner, algorithm.shape, len(task), eta, average
+            )
+        return Run(self._first + t, task, learner, start, eta, outcome)
+
+    def _record(self, t: int, run: Run, runs: Runs) -> None:
+        """Fill entry t with what a run gave."""
+        outcome, problem, parameter = run.outcome, run.outcome.problem, None
+        if problem is None:
+            parameter, problem = self._parameter.of(run)
+        distance = np.nan
+        if parameter is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                distance = np.sqrt(((parameter - self.phi) ** 2).sum())
+        if problem is None and not np.isfinite(distance):
+            problem = self._learner.divergence()
+        if problem is not None:
+            runs.fail(t, problem)
+            return
+        m, losses, grad_sq = len(run.task), outcome.losses, outcome.grad_sq
+        loss = np.nan if losses is None else float(losses.sum()) / m
+        if self.coordinates is not None:
+            loss *= self.coordinates.loss_factor(self._algorithm.learner.objective)
+        squares = np.nan if grad_sq is None else diagonal(grad_sq).sum()
+        runs.history[t] = (m, loss, distance, squares, diagonal(run.eta).mean())
+        runs.parameters[t] = parameter
+        if grad_sq is not None:
+            runs.grad_sq[t] = grad_sq
+
+    # ---- move
+
+    def raw_parameters(self) -> np.ndarray:
+        """The raw parameters of the tasks."""
+        found = self.leading.parameters
+        if self.coordinates is None:
+            return found
+        starts = np.array([self._raw_start(t) for t in range(self._n)])
+        inside = np.array([self._start(t) for t in range(self._n)])
+        return starts + self.coordinates.displacement(found - inside)
+
+    def move(self) -> None:
+        """Learn the step size, and move towards the weighted mean of the parameters."""
+        state, algorithm = self._state, self._algorithm
+        learned = np.flatnonzero(self.leading.done)
+        if len(self._runs) > 1:
+            self._judge()
+        state.n_skipped += self._n - len(learned)
+        if not learned.size:
+            return
+        weights = np.sqrt(self.leading.history["n_samples"][learned])
+        self._observe_runs(learned)
+        is_first = state.n_tasks == 0 and not state.phi_given
+        n_tasks = state.n_tasks = state.n_tasks + len(learned)
+        weight = float(weights.sum())
+        share = algorithm.share(state.meta_state, n_tasks, weight, is_first)
+        check_observed(state.meta_state, algorithm.meta_step_size, n_tasks)
+        moves = self.leading.parameters[learned] - self.phi
+        step = share / weight * np.einsum("t,tkp->kp", weights, moves)
+        if self.coordinates is not None:
+            step = self.coordinates.displacement(step)
+            if len(learned) < self._n:
+                self._moments = state.moments
+                for t in learned:
+                    task = self._raw_tasks[t]
+                    self._moments.observe(task, centered=algorithm.centers)
+            state.moments = self._moments
+        state.phi += step
+
+    def _observe_runs(self, learned: np.ndarray) -> None:
+        """Let the rules learn from the tasks."""
+        n_before = self._state.n_tasks
+        for runs, (rule, rule_state) in zip(self._runs, self._candidates, strict=True):
+            for n, t in enumerate(learned.tolist()):
+                if runs.done[t]:
+                    displacement = runs.parameters[t] - self.phi
+                    m, number = int(runs.history["n_samples"][t]), n_before + n + 1
+                    rule.observe(rule_state, displacement, runs.grad_sq[t], m, number)
+            check_observed(rule_state, rule, n_before + len(learned))
+
+    def _judge(self) -> None:
+        """Compare the candidates on every task that one of them could learn from."""
+        done = np.array([runs.done for runs in self._runs])
+        losses = np.array(
+            [runs.history["loss"] * runs.history["n_samples"] for runs in self._runs]
+        )
+        losses = np.where(done, losses, np.inf)[:, done.any(axis=0)].sum(axis=1)
+        self._algorithm.step_size.judge(self._state.rule_state, losses)
+
+
+def map_chunks(
+    function: Callable[[int, int, int], Runs],
+    k: int,
+    n_tasks: int,
+    work: int,
+    n_jobs: int | None,
+) -> list[Runs]:
+    """function(k, first, last) of chunks of tasks, in parallel if that pays.
+
+    The size of a chunk does not depend on the number of workers.
+    """
+    if work < WORTH_A_CALL or effective_n_jobs(n_jobs) == 1:
+        return [function(k, 0, n_tasks)]
+    edges = [*range(0, n_tasks, TASKS_PER_CHUNK), n_tasks]
+    return Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(function)(k, first, last) for first, last in pairwise(edges)
+    )
+
+
+def check_outcome(
+    outcome: Any,
+    learner: InnerLearner,
+    shape: tuple[int, int],
+    n_samples: int,
+    eta: np.ndarray,
+    average: bool,
+) -> Outcome:
+    """The outcome of a learner, or an error that names its first wrong field."""
+    name = f"{type(learner).__name__}.run"
+    if not isinstance(outcome, Outcome):
+        raise TypeError(f"{name} must return an Outcome. Got {outcome!r}.")
+    if outcome.problem is not None:
+        return outcome
+    expected = (
+        ("last", shape, True),
+        ("average", shape, average),
+        ("losses", (n_samples,), Capability.LOSSES in learner.can),
+        ("grad_sq", eta.shape, Capability.GRADIENTS in learner.can),
+    )
+    for field, size, is_required in expected:
+        value = getattr(outcome, field)
+        if value is None and not is_required:
+            continue
+        is_array = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+        if not is_array or value.shape != size:
+            raise ValueError(
+                f"{name} must return an Outcome whose `{field}` is an array of numbers "
+                f"of shape {size}. Got {value!r}."
+            )
+        if not isfinite(value.sum()) and not np.isfinite(value).all():
+            problem = f"{name} returned NaN or infinity in `{field}` of its Outcome"
+            return outcome._replace(problem=problem)
+    return outcome

@@ -1,0 +1,44 @@
+"""One pass over tasks once more, with a record of each for the guarantees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from skmeta._fmrl._loop import MetaBatch
+from skmeta._fmrl._state import State
+from skmeta._meta._input import Reading
+from skmeta._meta._record import Record
+
+
+def replay(state: State, reading: Reading, meta_batch_size: int) -> Iterator[Record]:
+    """Learn from tasks as `learn` does, and yield a `Record` of each.
+
+    Raises
+    ------
+    ValueError
+        If a task cannot be learned or has no optimum.
+    """
+    batch, algorithm = reading.batch, state.algorithm
+    objective = algorithm.learner.objective
+    parameter = algorithm.task_parameter
+    if not algorithm.standardize:
+        parameter = parameter.prepared(batch, objective, state.phi, 1)
+    for first in range(0, batch.n_tasks, meta_batch_size):
+        last = min(first + meta_batch_size, batch.n_tasks)
+        tasks = MetaBatch(state, batch, None, parameter, first, last)
+        tasks.run(1)
+        for t, reason in tasks.bad:
+            raise ValueError(reading.problem(t, reason))
+        for t in range(first, last):
+            yield _record(tasks, t - first, reading)
+        tasks.move()
+
+
+def _record(tasks: MetaBatch, t: int, reading: Reading) -> Record:
+    run = tasks.run_leader(t)
+    label = None if reading.labels is None else reading.labels[run.number]
+    name = reading.name(run.number)
+    learner, task = run.learner, run.task
+    return Record.of(
+        label, name, learner, task, run.start, run.eta, run.outcome, tasks.coordinates
+    )

@@ -1,0 +1,1 @@
+"""What both families of meta-estimators share: tasks in, predictions by task."""

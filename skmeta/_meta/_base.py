@@ -1,0 +1,488 @@
+"""What every meta-estimator does: read, begin, learn, publish; and predict by task."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from copy import deepcopy
+from numbers import Integral
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import check_is_fitted
+
+from skmeta import _kernels
+from skmeta._batch import Batch, Task
+from skmeta._checks import check_weights, find_nonfinite
+from skmeta._labels import (
+    as_array,
+    check_labels,
+    code_rows,
+    group_rows,
+    split_labels,
+)
+from skmeta._meta._input import Reading, Schema, Target, check_columns, one_task, read
+from skmeta._meta._record import Record
+from skmeta._parameters import validate_parameters
+from skmeta._sklearn import StrOptions, _check_partial_fit_first_call
+from skmeta._sparse import check_indices
+from skmeta._targets import Classes, Values
+
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+
+
+class Learned(Protocol):
+    """The published value: everything that readers use. It is never changed."""
+
+    @property
+    def schema(self) -> Schema:
+        """The features."""
+
+    @property
+    def target(self) -> Target:
+        """The kind of targets."""
+
+    @property
+    def n_tasks(self) -> int:
+        """Number of tasks learned from."""
+
+    @property
+    def n_skipped(self) -> int:
+        """Number of tasks left out."""
+
+    @property
+    def shared(self) -> np.ndarray:
+        """The parameter that predicts unknown tasks, (n_outputs, n_features + 1)."""
+
+    @property
+    def history(self) -> np.ndarray:
+        """One row per learned task."""
+
+    def names(self) -> list[Hashable]:
+        """Labels of the known tasks, in order of first appearance."""
+
+    def rows(self, names: Sequence[Hashable]) -> np.ndarray:
+        """The records of known tasks, -1 for unknown ones."""
+
+    def parameters(self, rows: np.ndarray) -> np.ndarray:
+        """Raw parameters of known tasks, (n, n_outputs, n_features + 1)."""
+
+
+class Finished(NamedTuple):
+    """The outcome of a call.
+
+    Attributes
+    ----------
+    bad : list of (int, str or None)
+        The tasks that were left out, and the learner's reason.
+    notes : list of str
+        Texts of warnings for the user.
+    """
+
+    bad: Sequence[tuple[int, str | None]]
+    notes: Sequence[str] = ()
+
+
+ALL_LEARNED = Finished(())
+
+
+class RowsByTask(NamedTuple):
+    """Rows to predict: the distinct labels, their records, and each row's label."""
+
+    names: list[Any]
+    rows: np.ndarray
+    label_of_row: np.ndarray
+
+    @property
+    def is_unknown(self) -> np.ndarray:
+        return self.rows < 0
+
+
+def learned_attribute(function: Callable[[Any, Any], Any]) -> property:
+    """A read-only attribute of the published value; AttributeError before `fit`."""
+    name = function.__name__
+
+    def get(self: Any) -> Any:
+        if name in vars(self):  # of an estimator that only checks columns
+            return vars(self)[name]
+        if "_learned" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r} before fit "
+                "or partial_fit"
+            )
+        return function(self, self._learned)
+
+    def put(self: Any, value: Any) -> None:
+        if "_learned" in vars(self):
+            raise AttributeError(f"{name} is learned and cannot be set.")
+        vars(self)[name] = value
+
+    return property(get, put, doc=function.__doc__)
+
+
+class BaseMeta(BaseEstimator):
+    """Tasks in, predictions by task; subclasses learn."""
+
+    _learned: Any
+    _configuration: Any
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "task_column": [str, Integral, None],
+        "unknown_task": [StrOptions({"shared", "warn", "raise"})],
+        "on_bad_task": [StrOptions({"raise", "warn", "skip"})],
+        "on_bad_row": [StrOptions({"raise", "drop"})],
+        "store_tasks": ["boolean"],
+        "n_jobs": [Integral, None],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    task_column: str | int | None
+    unknown_task: str
+    on_bad_task: str
+    on_bad_row: str
+    store_tasks: bool
+    n_jobs: int | None
+    warm_start: bool
+    verbose: int
+
+    def __copy__(self) -> Any:
+        """A shallow copy, except for what was learned: copies learn independently."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(vars(self))
+        if "_learned" in vars(self):
+            twin._learned = deepcopy(self._learned)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {key: value for key, value in state.items() if key != "_configuration"}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_learned" in vars(self)
+
+    # ---- what differs between families
+
+    @abstractmethod
+    def _begin(
+        self, reading: Reading, before: Any, n_passes: int | None, unchanged: bool
+    ) -> Any:
+        """A draft to learn on; `n_passes` is None in `partial_fit`.
+
+        `unchanged` is what `_check_parameters` returned.
+        """
+
+    @abstractmethod
+    def _learn(self, draft: Any, reading: Reading, n_passes: int | None) -> Finished:
+        """Learn from the tasks, on the draft."""
+
+    @abstractmethod
+    def _publish(self, draft: Any, reading: Reading) -> Any:
+        """The value that holds what the draft has learned."""
+
+    @abstractmethod
+    def _replay(self, reading: Reading) -> Iterator[Record]:
+        """Learn the tasks from the start, and yield a record of each."""
+
+    def replay(
+        self, X: Any, y: ArrayLike, tasks: ArrayLike | None = None
+    ) -> Iterator[Record]:
+        """Learn the tasks once more, in one pass from the start, and record each task.
+
+        A clone learns; the estimator does not change and need not be fitted.
+        :func:`skmeta.metrics.regret_report` makes a report of the records.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features of all tasks.
+        y : array-like of shape (n_samples,)
+            Targets.
+        tasks : array-like of shape (n_samples,), default=None
+            Task labels; None if the estimator has a `task_column`.
+
+        Returns
+        -------
+        records : iterator of Record
+            One record per task, in order: its losses, its start, its step size, its
+            gradients, and its optimum in hindsight.
+
+        Raises
+        ------
+        ValueError
+            If a task cannot be learned or has no optimum, or if the inner learner
+            reports no losses or gradients.
+        """
+        model = clone(self).set_params(warm_start=False)
+        model._check_parameters()
+        reading = read(model, X, y, tasks, None, None, None)
+        check_indices(reading.batch.X)
+        for t in range(reading.batch.n_tasks):
+            if not reading.batch.task(t).is_finite:
+                raise ValueError(reading.problem(t, None))
+        return model._replay(reading)
+
+    # ---- learning
+
+    def _first_target(self, owner: Any, X: Any, y: ArrayLike, classes: Any) -> Target:
+        """The kind of targets that a first call fixes."""
+        return Values()
+
+    def _ingest(
+        self,
+        X: Any,
+        y: ArrayLike,
+        tasks: Any,
+        sample_weight: ArrayLike | None,
+        classes: Any = None,
+        *,
+        n_passes: int | None = None,
+    ) -> Any:
+        """Learn from the tasks of one call; `n_passes` is None in `partial_fit`."""
+        before = self.__dict__.get("_learned")
+        if n_passes is not None and not self.warm_start:
+            before = None
+        unchanged = self._check_parameters()
+        reading = read(self, X, y, tasks, sample_weight, classes, before)
+        if n_passes is not None and reading.labels is None:
+            warn(
+                f"{type(self).__name__}.fit got no task labels, so all rows are one "
+                "task. Pass tasks=, or set task_column."
+            )
+        draft = self._begin(reading, before, n_passes, unchanged)
+        finished = self._learn(draft, reading, n_passes)
+        if finished.bad:
+            self._handle_bad_tasks(finished, reading, must_learn=n_passes is not None)
+        for note in finished.notes:
+            warn(note)
+        self._learned = self._publish(draft, reading)
+        return self
+
+    def _check_parameters(self) -> bool:
+        """Validate the parameters, unless they are unchanged since the last call.
+
+        Returns whether they are unchanged: `_configuration` is then still valid.
+        """
+        configuration = self.__dict__.get("_configuration")
+        if configuration is not None and configuration.watch.is_same(self):
+            return True
+        validate_parameters(self)
+        return False
+
+    def _handle_bad_tasks(
+        self, finished: Finished, reading: Reading, *, must_learn: bool
+    ) -> None:
+        """Raise or warn, according to `on_bad_task`."""
+        problems = [reading.problem(*one) for one in finished.bad]
+        if self.on_bad_task == "raise":
+            raise ValueError(
+                f"{problems[0]} With on_bad_task='skip' such a task is left out."
+            )
+        n_tasks = reading.batch.n_tasks
+        if must_learn and len({t for t, _ in finished.bad}) == n_tasks:
+            raise ValueError(
+                f"None of the {n_tasks} tasks can be learned from. {problems[0]}"
+            )
+        if self.on_bad_task == "warn":
+            for problem in problems:
+                warn(f"{problem} The task was skipped.")
+
+    def _fitted(self) -> Any:
+        if "_learned" not in vars(self):
+            check_is_fitted(self)
+        return self._learned
+
+    # ---- predicting
+
+    def _rows_by_task(
+        self, X: Any, tasks: Any, learned: Learned
+    ) -> tuple[Any, RowsByTask | None]:
+        """The features as the kernels read them, and the task of every row."""
+        X, labels = split_labels(X, tasks, self.task_column)
+        X, _, _ = check_columns(self, X, learned.schema)
+        if labels is None:
+            return X, None
+        names, index = code_rows(check_labels(labels, X.shape[0]), X.shape[0])
+        by_task = RowsByTask(names, learned.rows(names), index)
+        if self.unknown_task != "shared" and by_task.is_unknown.any():
+            self._handle_unknown_tasks(by_task)
+        return X, by_task
+
+    def _handle_unknown_tasks(self, by_task: RowsByTask) -> None:
+        unknown = by_task.is_unknown
+        problem = (
+            f"Task {by_task.names[unknown.argmax()]!r} is unknown "
+            f"({int(unknown.sum())} of {len(by_task.names)} tasks are)."
+        )
+        if self.unknown_task == "raise":
+            raise ValueError(
+                f"{problem} Learn it with partial_fit, or set unknown_task='shared' to "
+                "predict it with what the tasks share."
+            )
+        warn(f"{problem} Its rows are predicted with what the tasks share.")
+
+    def _scores(self, X: Any, tasks: Any, learned: Learned) -> np.ndarray:
+        """Raw scores (n_samples, n_outputs), every row under its task's parameters."""
+        X, by_task = self._rows_by_task(X, tasks, learned)
+        return self._scores_of(X, by_task, learned)
+
+    def _scores_of(
+        self, X: Any, by_task: RowsByTask | None, learned: Learned
+    ) -> np.ndarray:
+        shared = learned.shared
+        if by_task is None:
+            scores = safe_sparse_dot(X, shared[:, :-1].T, dense_output=True)
+            return scores + shared[:, -1]
+        parameters = np.empty((len(by_task.names), *shared.shape))
+        unknown = by_task.is_unknown
+        parameters[unknown] = shared
+        parameters[~unknown] = learned.parameters(by_task.rows[~unknown])
+        return _kernels.score_rows(X, by_task.label_of_row, parameters)
+
+    # ---- adapting
+
+    def _read_new_task(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, learned: Learned
+    ) -> tuple[Task, Reading]:
+        """The rows of one new task, with or without the task column."""
+        n_features = learned.schema.n_features
+        if self.task_column is not None and np.shape(X)[1:] != (n_features,):
+            X, labels = split_labels(X, None, self.task_column)
+            names, *_ = group_rows(check_labels(labels, len(labels)), len(labels))
+            assert names is not None
+            if len(names) > 1:
+                raise ValueError(
+                    f"adapt takes the rows of one task; got those of {len(names)}: "
+                    f"{names[:5]}."
+                )
+        schema, target = learned.schema, learned.target
+        X, _, owner = check_columns(self, X, schema, ensure_all_finite=False)
+        targets = target.read(owner, X, y)
+        weight, has_weight = check_weights(sample_weight, X)
+        if has_weight is not None:
+            X, targets = X[has_weight], targets[has_weight]
+            y = np.ravel(np.asarray(y))[has_weight]
+        batch = Batch(X, targets, weight, one_task(len(targets)), None)
+        reading = Reading(batch, None, schema, target, y, None)
+        if find_nonfinite(X) or find_nonfinite(targets[:, np.newaxis]):
+            raise ValueError(reading.problem(0, None))
+        return batch.task(0), reading
+
+    # ---- fitted attributes, views of the published value
+
+    @learned_attribute
+    def n_features_in_(self, learned: Learned) -> int:
+        """Number of features."""
+        return learned.schema.n_features
+
+    @learned_attribute
+    def feature_names_in_(self, learned: Learned) -> np.ndarray:
+        """Names of the features."""
+        if learned.schema.names is None:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute "
+                "'feature_names_in_': X had no names of columns"
+            )
+        return learned.schema.names
+
+    @learned_attribute
+    def task_labels_(self, learned: Learned) -> np.ndarray:
+        """Labels of the known tasks, in order of first appearance."""
+        return as_array(learned.names())
+
+    @learned_attribute
+    def task_coef_(self, learned: Learned) -> np.ndarray:
+        """Weights of the known tasks."""
+        return learned.target.shape_coef(self._all_parameters(learned))[0].copy()
+
+    @learned_attribute
+    def task_intercept_(self, learned: Learned) -> np.ndarray:
+        """Intercepts of the known tasks."""
+        return learned.target.shape_coef(self._all_parameters(learned))[1].copy()
+
+    def _all_parameters(self, learned: Learned) -> np.ndarray:
+        return learned.parameters(learned.rows(learned.names()))
+
+    @learned_attribute
+    def history_(self, learned: Learned) -> np.ndarray:
+        """One row per learned task."""
+        return learned.history
+
+    @learned_attribute
+    def n_tasks_seen_(self, learned: Learned) -> int:
+        """Number of tasks learned from."""
+        return learned.n_tasks
+
+    @learned_attribute
+    def n_tasks_skipped_(self, learned: Learned) -> int:
+        """Number of bad tasks that were left out."""
+        return learned.n_skipped
+
+
+class MetaRegressor:
+    """Predictions of a regressor by task."""
+
+    def _score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: Any) -> float:
+        return r2_score(y, predicted, sample_weight=sample_weight)
+
+
+class MetaClassifier:
+    """Predictions of a classifier by task; `classes` are fixed by the first call."""
+
+    _learned: Any
+
+    @learned_attribute
+    def classes_(self, learned: Any) -> np.ndarray:
+        """The class labels, sorted."""
+        return learned.target.classes
+
+    def _first_target(self, owner: Any, X: Any, y: ArrayLike, classes: Any) -> Target:
+        if classes is None:
+            return Classes.of(owner, X, y)
+        _check_partial_fit_first_call(owner, classes)
+        return Classes(vars(owner)["classes_"])
+
+    def _check_classes(self, classes: Any, *, is_fit: bool) -> None:
+        """Refuse other classes than those of the first call."""
+        learned = vars(self).get("_learned")
+        if learned is None:
+            if classes is None and not is_fit:
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit."
+                )
+            return
+        known = learned.target.classes
+        if is_fit or classes is None or _are_same(classes, known):
+            return
+        owner = object.__new__(type(self))
+        vars(owner)["classes_"] = known
+        _check_partial_fit_first_call(owner, classes)
+
+    def _score(self, y: ArrayLike, predicted: np.ndarray, sample_weight: Any) -> float:
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
+
+
+def _are_same(classes: Any, known: np.ndarray) -> bool:
+    """Whether classes are certainly those known; a cheap look, as in every call."""
+    return (
+        type(classes) is np.ndarray
+        and classes.dtype == known.dtype
+        and classes.dtype.kind != "O"
+        and classes.tobytes() == known.tobytes()
+    )
+
+
+def warn(message: str) -> None:
+    """Warn the user at the line that called the package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)
