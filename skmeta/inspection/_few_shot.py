@@ -1,5 +1,7 @@
 """Scores against the number of shots, drawn."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -8,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
+from sklearn.utils.validation import check_is_fitted
 
 from skmeta.inspection._shared import (
     check_counts,
+    check_meta,
     fresh_colors,
     long_enough,
     marker,
@@ -23,10 +27,10 @@ from skmeta.inspection._shared import (
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class FewShotDisplay:
-    """Score on unseen tasks against the number of shots, the rows adapted to.
+    """Score on new tasks against the number of shots, that is, of rows to adapt to.
 
-    All numbers of shots are scored on the same rows of a task, those after the largest
-    number.
+    For every number of shots, a task is scored on the same rows: those after the
+    largest number of shots.
 
     Parameters
     ----------
@@ -39,7 +43,7 @@ class FewShotDisplay:
     score_name : str, default="score"
         What the scores are.
     label : str, default=None
-        What the legend calls the estimator.
+        Name of the estimator in the legend.
     n_left_out : int, default=0
         Number of tasks left out because they are too short.
 
@@ -109,27 +113,28 @@ class FewShotDisplay:
 
         Parameters
         ----------
-        estimator : FMRLClassifier or FMRLRegressor
-            The fitted meta-estimator; it is left untouched.
+        estimator : meta-estimator
+            A fitted `FMRLClassifier`, `FMRLRegressor` or mixed-effects model; it is not
+            changed.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features of tasks that the estimator has not learned from.
         y : array-like of shape (n_samples,)
             Targets.
         tasks : array-like of shape (n_samples,), default=None
-            Task labels; None if the estimator has a `task_column`. Every task starts
-            from the shared initialization, whether its label is known or not.
+            Task labels; None if the estimator has a `task_column`. Every task is
+            treated as a new one, whether its label is known or not.
         n_shots : iterable of int, default=(0, 1, 2, 4, 8)
-            Numbers of shots, >= 0; 0 is the shared initialization itself. Tasks without
-            a row after the largest number are left out, and counted in `n_left_out`.
+            Numbers of shots, >= 0; 0 is the prediction for a new task. Tasks without a
+            row after the largest number are left out, and counted in `n_left_out`.
         scoring : str or callable, default=None
             A name such as 'neg_mean_squared_error' or 'accuracy', or a function of
             (estimator, X, y). None: the accuracy or R^2 of `score`. R^2 is relative to
             the spread of the few rows scored in a task, and needs two of them.
         baselines : dict of str to fitted estimator, default=None
-            Estimators that do not adapt, by name, scored on the same rows; they are
-            given the features only.
+            Estimators that do not adapt, by name, scored on the same rows. They get the
+            features only.
         label : str, default=None
-            What the legend calls the estimator. None: the name of its class.
+            Name of the estimator in the legend. None: the name of its class.
         ax : matplotlib Axes, default=None
             Axes to draw on, which may hold other displays. None: those of a new figure.
 
@@ -140,10 +145,14 @@ class FewShotDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator has no `adapt`.
         ValueError
             If no task is long enough, a task cannot be learned from, or a score is NaN
             or infinite.
         """
+        check_meta(estimator, "adapt", "FMRLRegressor or MixedEffectsRegressor")
+        check_is_fitted(estimator)
         model, X, y, rows = split_tasks(estimator, X, y, tasks)
         shots = check_counts(n_shots, "n_shots", 0)
         rows, n_left_out = long_enough(rows, shots[-1] + 1)
@@ -179,7 +188,7 @@ class FewShotDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on, which may hold other displays. None: those of a new figure.
         label : str, default=None
-            What the legend calls the estimator. None: `label` of the display.
+            Name of the estimator in the legend. None: `label` of the display.
 
         Returns
         -------
@@ -211,7 +220,7 @@ class FewShotDisplay:
         return self
 
 
-def _score_name(scoring, model):
+def _score_name(scoring: str | Callable | None, model: Any) -> str:
     if scoring is None:
         return "accuracy" if is_classifier(model) else "R$^2$"
     if isinstance(scoring, str):

@@ -1,5 +1,7 @@
 """Regret and its certificate, drawn."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,10 +25,10 @@ from skmeta.inspection._shared import (
 from skmeta.metrics import RegretReport, regret_report
 
 # What a baseline changes in the estimator, given the mean of the tasks' optima.
-_BASELINES: dict[str, Callable] = {
-    "single_task": lambda best: {"meta_eta0": 0.0},
-    "strawman": lambda best: {"meta_eta0": 1.0},
-    "omniscient": lambda best: {"meta_eta0": 0.0, "init": best},
+_BASELINES: dict[str, Callable[[np.ndarray], dict[str, Any]]] = {
+    "single_task": lambda best: {"meta_step_size": 0.0},
+    "strawman": lambda best: {"meta_step_size": 1.0},
+    "omniscient": lambda best: {"meta_step_size": 0.0, "init": best},
 }
 
 _LABELS = {"single_task": "single-task"}
@@ -34,11 +36,11 @@ _LABELS = {"single_task": "single-task"}
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class RegretDisplay:
-    """Task-averaged regret and its certificate, as of `skmeta.metrics.regret_report`.
+    """Task-averaged regret and its certificate, from `skmeta.metrics.regret_report`.
 
-    Against the number of tasks seen (`from_estimator`, `from_reports`), where a better
-    shared initialization lowers the curve; or against the number of samples per task
-    (`from_sample_sizes`).
+    They are drawn against the number of tasks seen (`from_estimator`, `from_reports`),
+    where a better shared initialization lowers the curve, or against the number of
+    samples per task (`from_sample_sizes`).
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ class RegretDisplay:
     regret : dict of str to ndarray of shape (n_points,)
         Task-averaged regret of every series, by name, in the order of the legend.
     certificate : dict of str to ndarray of shape (n_points,), default=None
-        The bound on it, (G2), for any of these names.
+        The bound (G2) on the regret, for any of these names.
     x_label : str, default="Tasks seen"
         What `x` is.
     n_left_out : int, default=0
@@ -94,28 +96,28 @@ class RegretDisplay:
         y: ArrayLike,
         tasks: ArrayLike | None = None,
         *,
-        baselines: Iterable[str] = tuple(_BASELINES),
+        baselines: Iterable[str] | None = None,
         ax: Any = None,
     ) -> Self:
-        """Replay the learning of tasks, and draw regret against tasks seen.
+        """Learn the tasks once more, and draw regret against tasks seen.
 
         Parameters
         ----------
-        estimator : FMRLClassifier or FMRLRegressor
-            The meta-estimator, with an inner learner of :mod:`skmeta.linear_model`. It
-            need not be fitted, and is left untouched.
+        estimator : FMRLClassifier, FMRLRegressor or MixedEffectsRegressor
+            The meta-estimator; FMRL with an inner learner of
+            :mod:`skmeta.linear_model`. It need not be fitted, and is not changed.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features of all tasks.
         y : array-like of shape (n_samples,)
             Targets.
         tasks : array-like of shape (n_samples,), default=None
             Task labels; None if the estimator has a `task_column`.
-        baselines : iterable of {'single_task', 'strawman', 'omniscient'}, \
-                default=('single_task', 'strawman', 'omniscient')
-            The same estimator, its step-size rule included, but its initialization
-            never moves; or every task starts from the parameter of the last one; or at
-            the mean of the tasks' optima, which no learner can know beforehand. Each
-            replays all tasks once more.
+        baselines : iterable of {'single_task', 'strawman', 'omniscient'}, default=None
+            The same estimator, including its step size, with another initialization:
+            one that never moves ('single_task'), the parameter of the previous task
+            ('strawman'), or the mean of the tasks' optima, which no learner can know
+            beforehand ('omniscient'). Each baseline learns all tasks once more. None:
+            all three for an estimator with a `meta_step_size`, none for others.
         ax : matplotlib Axes, default=None
             Axes to draw on. None: those of a new figure.
 
@@ -127,10 +129,14 @@ class RegretDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator has no `replay`.
         ValueError
-            If a task cannot be learned from, or has no optimum: the log loss of
-            separable classes without a radius.
+            If a task cannot be learned from or has no optimum, or if baselines are
+            given for an estimator without a `meta_step_size`.
         """
+        if baselines is None:
+            baselines = _BASELINES if _has_baselines(estimator) else ()
         return cls.from_reports(_replay(estimator, X, y, tasks, baselines), ax=ax)
 
     @classmethod
@@ -154,8 +160,8 @@ class RegretDisplay:
         labels = [report.labels for report in reports.values()]
         if not labels or any(other != labels[0] for other in labels):
             raise ValueError(
-                "reports must hold at least one report, and all must be about the same "
-                "tasks in the same order: make them from the same data."
+                "reports must contain at least one report, and all must be about the "
+                "same tasks in the same order: make them from the same data."
             )
         x = np.arange(1, len(labels[0]) + 1)
         covered = {name: one for name, one in reports.items() if one.covered}
@@ -177,21 +183,22 @@ class RegretDisplay:
         tasks: ArrayLike | None = None,
         *,
         n_samples: Iterable[int] | None = None,
-        baselines: Iterable[str] = ("single_task",),
+        baselines: Iterable[str] | None = None,
         ax: Any = None,
     ) -> Self:
-        """Replay tasks cut to their first rows, and draw regret against their length.
+        """Learn tasks cut to their first rows, and draw regret against their length.
 
         Parameters
         ----------
         estimator, X, y, tasks : see `from_estimator`
             The meta-estimator and the tasks.
         n_samples : iterable of int, default=None
-            Numbers of rows that are used of every task, >= 1. Tasks with fewer rows
-            than the largest of them are left out throughout, and counted in
-            `n_left_out`. None: the powers of two up to the length of the shortest task.
+            Numbers of rows of every task that are used, >= 1. Tasks with fewer rows
+            than the largest of these numbers are left out, and counted in `n_left_out`.
+            None: the powers of two up to the length of the shortest task.
         baselines, ax : see `from_estimator`
-            The tasks are replayed by every baseline for every number of samples.
+            Every baseline learns the tasks once for every number of samples. None:
+            'single_task' for an estimator with a `meta_step_size`, none for others.
 
         Returns
         -------
@@ -200,17 +207,23 @@ class RegretDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator has no `replay`.
         ValueError
             If no task is long enough, if a class does not occur in the first rows of
             any task, or as in `from_estimator`.
         """
+        _check_replay(estimator)
         model, X, y, rows = split_tasks(estimator, X, y, tasks)
         if n_samples is None:
             n_samples = 2 ** np.arange(min(map(len, rows)).bit_length())
         sizes = check_counts(n_samples, "n_samples", 1)
         rows, n_left_out = long_enough(rows, sizes[-1])
+        if baselines is None:
+            baselines = ("single_task",) if _has_baselines(model) else ()
         baselines = tuple(baselines)
-        regret, certificate = defaultdict(list), defaultdict(list)
+        regret: dict[str, list[float]] = defaultdict(list)
+        certificate: dict[str, list[float]] = defaultdict(list)
         for size in sizes:
             head = np.concatenate([task[:size] for task in rows])
             if is_classifier(model) and len(np.unique(y[head])) < len(np.unique(y)):
@@ -252,14 +265,15 @@ class RegretDisplay:
         self : RegretDisplay
             The display.
         """
-        held = self.certificate or {}
-        first = [name for name in list(self.regret)[:1] if name in held]
+        bounds = self.certificate or {}
+        first = [name for name in list(self.regret)[:1] if name in bounds]
         drawn = first if certificates is None else list(certificates)
-        if not held.keys() >= set(drawn):
-            raise ValueError(f"certificates must be of {list(held)}. Got {drawn}.")
+        if not bounds.keys() >= set(drawn):
+            raise ValueError(f"certificates must be of {list(bounds)}. Got {drawn}.")
         ax = self.ax_ = new_axes(self) if ax is None else ax
         self.figure_ = ax.figure
-        self.lines_, self.certificate_lines_ = {}, {}
+        self.lines_: dict[str, Any] = {}
+        self.certificate_lines_: dict[str, Any] = {}
         colors = fresh_colors(ax, len(self.regret))
         for (name, values), color in zip(self.regret.items(), colors, strict=True):
             style = {"color": color, "marker": marker(self.x), "markersize": 4}
@@ -268,7 +282,7 @@ class RegretDisplay:
             self.lines_[name] = line
             if name in drawn:
                 label = f"certificate, {label}"
-                (line,) = ax.plot(self.x, held[name], "--", label=label, **style)
+                (line,) = ax.plot(self.x, bounds[name], "--", label=label, **style)
                 self.certificate_lines_[name] = line
         ax.set(xlabel=self.x_label, ylabel="Task-averaged regret", xscale="log")
         heights = np.concatenate([line.get_ydata() for line in ax.lines])
@@ -280,29 +294,44 @@ class RegretDisplay:
         return self
 
 
-def _replay(estimator, X, y, tasks, baselines):
+def _check_replay(estimator: Any) -> None:
+    check_meta(estimator, "replay", "FMRLRegressor or MixedEffectsRegressor")
+
+
+def _has_baselines(estimator: Any) -> bool:
+    _check_replay(estimator)
+    return "meta_step_size" in estimator.get_params(deep=False)
+
+
+def _replay(
+    estimator: Any, X: Any, y: ArrayLike, tasks: Any, baselines: Iterable[str]
+) -> dict[str, RegretReport]:
     """Reports by name: of the estimator first, then of the baselines."""
-    name = type(check_meta(estimator)).__name__
-    baselines = list(baselines)
+    _check_replay(estimator)
+    name, baselines = type(estimator).__name__, list(baselines)
     if not _BASELINES.keys() >= set(baselines):
         raise ValueError(f"baselines must be of {list(_BASELINES)}. Got {baselines}.")
+    if baselines and not _has_baselines(estimator):
+        raise ValueError(
+            f"The baselines {baselines} change meta_step_size, which {name} does not "
+            "have. Pass baselines=()."
+        )
     reports = {name: regret_report(estimator, X, y, tasks)}
     best = reports[name].optima.mean(axis=0)
     for baseline in baselines:
-        changes = _BASELINES[baseline](best)
-        changed = clone(estimator).set_params(meta_update="constant", **changes)
+        changed = clone(estimator).set_params(**_BASELINES[baseline](best))
         reports[baseline] = regret_report(changed, X, y, tasks)
     return reports
 
 
-def _label_decades(axis, integer=False):
+def _label_decades(axis: Any, integer: bool = False) -> None:
     """Plain numbers at round values of a logarithmic axis."""
     from matplotlib import ticker
 
     if axis.get_scale() != "log":
         return
     low, high = axis.get_view_interval()
-    locator = ticker.MaxNLocator(6, integer=integer)
+    locator: ticker.Locator = ticker.MaxNLocator(6, integer=integer)
     if high > 10 * low:
         subs = (1.0, 2.0, 5.0) if high < 500 * low else (1.0,)
         locator = ticker.LogLocator(subs=subs, numticks=20)

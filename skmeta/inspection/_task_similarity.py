@@ -1,5 +1,7 @@
 """The parameters of the tasks, drawn."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,12 +15,13 @@ from skmeta.metrics import task_similarity
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TaskSimilarityDisplay:
-    """How alike the tasks are: their parameters around the shared initialization.
+    """How similar the tasks are: their parameters around the shared initialization.
 
-    Left, the distances of the task parameters to their mean, with V, the root mean
-    square, and D, the largest: meta-learning pays if V is small against the norm of the
-    parameters. Right, the parameters in the plane of their two principal axes, with the
-    shared initialization, which should stand among them.
+    The left panel shows the distances of the task parameters to their mean, with V, the
+    root mean square, and D, the largest distance. Meta-learning helps if V is small
+    compared with the norm of the parameters. The right panel shows the parameters in
+    the plane of their first two principal axes, with the shared initialization, which
+    should be among them.
 
     Parameters
     ----------
@@ -27,7 +30,8 @@ class TaskSimilarityDisplay:
     V, D : float
         Root mean squared and largest distance.
     positions : ndarray of shape (n_tasks, 2)
-        Coordinates of the task parameters along the principal axes, from the mean on.
+        Coordinates of the task parameters along the principal axes, relative to the
+        mean.
     initialization : ndarray of shape (2,)
         Coordinates of the shared initialization.
     explained_variance_ratio : ndarray of shape (2,)
@@ -38,7 +42,7 @@ class TaskSimilarityDisplay:
     axes_, figure_ : ndarray of two matplotlib Axes, and Figure
         Where it was drawn.
     bars_, V_line_, D_line_ : matplotlib BarContainer and Line2D
-        The histogram, with the marks of V and D.
+        The histogram, and the lines at V and D.
     points_, initialization_ : matplotlib PathCollection
         The task parameters and the shared initialization.
 
@@ -73,22 +77,31 @@ class TaskSimilarityDisplay:
 
         Parameters
         ----------
-        estimator : FMRLClassifier or FMRLRegressor
-            The meta-estimator, fitted to labelled tasks with `store_tasks=True`.
+        estimator : meta-estimator
+            A `FMRLClassifier`, `FMRLRegressor` or mixed-effects model, fitted to
+            labelled tasks with `store_tasks=True`.
         axes : array-like of two matplotlib Axes, default=None
             Axes to draw on. None: those of a new figure.
 
         Returns
         -------
         display : TaskSimilarityDisplay
-            The display, drawn. Weights and intercepts of all outputs count alike.
+            The display, drawn. Distances include weights and intercepts of all outputs.
+
+        Raises
+        ------
+        TypeError
+            If the estimator is not a meta-estimator.
+        ValueError
+            If it has no known tasks.
         """
-        check_is_fitted(check_meta(estimator))
+        check_meta(estimator, "adapt", "FMRLRegressor or MixedEffectsRegressor")
+        check_is_fitted(estimator)
         n_tasks = len(estimator.task_labels_)
         if n_tasks == 0:
             raise ValueError(
-                f"This {type(estimator).__name__} keeps no task parameters: fit it "
-                "with store_tasks=True and with task labels."
+                f"This {type(estimator).__name__} has no known tasks: fit it with "
+                "store_tasks=True and with task labels."
             )
         parts = estimator.task_coef_, estimator.task_intercept_
         theta = np.hstack([part.reshape(n_tasks, -1) for part in parts])
@@ -133,7 +146,7 @@ class TaskSimilarityDisplay:
         self._plot_plane(axes[1])
         return self
 
-    def _plot_distances(self, ax):
+    def _plot_distances(self, ax: Any) -> None:
         from matplotlib.ticker import MaxNLocator
 
         n_bins = int(np.clip(np.sqrt(len(self.distances)), 5, 30))
@@ -149,7 +162,7 @@ class TaskSimilarityDisplay:
         ax.set_xlim(left=0)
         place_legend(ax, "upper left")
 
-    def _plot_plane(self, ax):
+    def _plot_plane(self, ax: Any) -> None:
         style = {"s": 25, "color": COLORS[0], "alpha": 0.5, "linewidths": 0}
         self.points_ = ax.scatter(*self.positions.T, label="tasks", **style)
         style = {"s": 160, "color": COLORS[1], "edgecolor": "black", "marker": "*"}
@@ -167,7 +180,7 @@ class TaskSimilarityDisplay:
         width, height = np.maximum(reach, 1e-3 * reach.max() or 1.0)
         ax.set_ylim(-height, height)
         place_legend(ax, "upper left")
-        # equal scales that fill the room there is
+        # equal scales that fill the axes
         ratio = ax.bbox.width / ax.bbox.height
         low, high = ax.get_ylim()
         width = max(width, (high - low) / 2 * ratio)
