@@ -84,7 +84,7 @@ def test_table(monkeypatch, capsys):
 
 
 def test_a_wrong_result_ends_in_an_error(monkeypatch, capsys):
-    monkeypatch.setattr(rivals, "META_ETA0", workloads.META_ETA0 + 1e-6)
+    monkeypatch.setattr(rivals, "META_STEP_SIZE", workloads.META_STEP_SIZE + 1e-6)
     with pytest.raises(SystemExit, match="1 rows differ"):
         call_main(monkeypatch, "--only", "^Fit tiny$", "--repeats", "1")
     assert "DIFFERS" in capsys.readouterr().out
