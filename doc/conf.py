@@ -20,10 +20,10 @@ default_role = "literal"
 smartquotes = False
 templates_path = ["_templates"]
 
-# The class template lists the methods, the docstring the attributes.
+# The class template lists the methods; the docstring lists the attributes.
 autosummary_generate = True
 numpydoc_show_class_members = False
-autodoc_typehints = "none"  # the types stand in the docstrings
+autodoc_typehints = "none"  # docstrings state the types
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -34,7 +34,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "remove_config_comments": True,
-    # Nothing that differs from build to build.
+    # Leave out what differs from build to build.
     "min_reported_time": 1e9,
     "write_computation_times": False,
     "show_memory": False,
@@ -61,7 +61,10 @@ _SINGLE_PAGES = (
     "getting_started",
     "choosing",
     "tasks",
+    "uncertainty",
+    "mixed_effects",
     "algorithms",
+    "guarantees",
     "datasets",
     "development",
 )
@@ -69,14 +72,14 @@ html_sidebars = {page: [] for page in _SINGLE_PAGES}
 
 
 def _skip_member(app, what, name, obj, skip, options):
-    """Leave out what scikit-learn brings, and attributes told in the docstring."""
+    """Leave out what scikit-learn brings, and attributes of the class docstring."""
     routing = name.startswith("set_") and name.endswith("_request")
     inherited = (getattr(obj, "__module__", None) or "").startswith("sklearn")
     return True if routing or inherited or isinstance(obj, property) else None
 
 
 def _keep_description(self, name, description, fake_autosummary):
-    """Describe an attribute by the class docstring, not by that of a property."""
+    """Describe an attribute by the class docstring rather than the property's."""
     return f"**{self._escape_args_and_kwargs(name.strip())}**", description
 
 
