@@ -1,9 +1,10 @@
 """Reference for regression: a hierarchical linear model, fitted to stored tasks.
 
 y = x' theta_t + noise, theta_t ~ N(mean, diag(variances)) for task t, by expectation
-maximisation: many passes over all tasks; `skmeta.step_size.EmpiricalBayes` sees a task
-once. With `slopes_vary=False` only the intercept differs between tasks: the random
-intercept model. A task is a pair (X, y).
+maximisation: many passes over all tasks, variances by maximum likelihood, no
+correlation between coefficients. It is the reference for
+`skmeta.MixedEffectsRegressor`. With `slopes_vary=False` only the intercept differs
+between tasks: the random intercept model. A task is a pair (X, y).
 """
 
 import numpy as np

@@ -2,8 +2,7 @@
 
 y ~ Bernoulli(sigmoid(x' theta_t)), theta_t ~ N(mean, diag(variances)) for task t. EM
 with a Newton solution and Laplace's approximation per task and iteration: many passes
-over all tasks; `skmeta.step_size.EmpiricalBayes` sees a task once. A task is a pair
-(X, y) with y in {0, 1}.
+over all tasks. A task is a pair (X, y) with y in {0, 1}.
 """
 
 import numpy as np

@@ -4,9 +4,9 @@ from functools import lru_cache
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, Ridge
 
-from benchmarks._workloads import META_ETA0, make_workload
+from benchmarks._workloads import META_STEP_SIZE, make_workload
 
 
 class MetaSGD:
@@ -26,7 +26,7 @@ class MetaSGD:
         else:
             model.partial_fit(X, y, **self.first_call)
         for shared, own in zip(self.phi, (model.coef_, model.intercept_), strict=True):
-            shared += META_ETA0 * (own - shared)
+            shared += META_STEP_SIZE * (own - shared)
 
     def learn(self, tasks):
         for X, y in tasks:
@@ -56,13 +56,32 @@ def learn_in_batches(work, tasks, batch_size, n_jobs):
                 delayed(adapted)(work, (coef, intercept), X, y)
                 for X, y in tasks[first : first + batch_size]
             )
-            coef += META_ETA0 * np.mean(
+            coef += META_STEP_SIZE * np.mean(
                 [model.coef_ - coef for model in models], axis=0
             )
-            intercept += META_ETA0 * np.mean(
+            intercept += META_STEP_SIZE * np.mean(
                 [model.intercept_ - intercept for model in models], axis=0
             )
     return coef, intercept
+
+
+def ridge_each(tasks):
+    """A ridge per task, with no knowledge of the others."""
+    for X, y in tasks:
+        Ridge().fit(X, y)
+
+
+class LookedUp:
+    """Rows of known tasks: labels looked up in a sorted array, weights gathered."""
+
+    def __init__(self, model):
+        self.labels = model.task_labels_
+        self.coef = model.task_coef_
+        self.intercept = np.ravel(model.task_intercept_)
+
+    def predict(self, X, tasks):
+        task = np.searchsorted(self.labels, tasks)
+        return np.einsum("ij,ij->i", X, self.coef[task]) + self.intercept[task]
 
 
 def mean_of_optima(tasks, n_jobs):

@@ -12,7 +12,7 @@ from skmeta import FMRLClassifier, FMRLRegressor
 from skmeta.linear_model import OGDClassifier, OGDRegressor
 
 ETA0 = 0.5
-META_ETA0 = 0.25
+META_STEP_SIZE = 0.25
 N_FEW = 200  # tasks for what costs a Python call per task
 
 
@@ -38,6 +38,7 @@ SPECS = {
     "sparse text": Spec(200, 100, 50_000, n_classes=2, n_nonzero=80),
     "50 classes": Spec(100, 100, 200, n_classes=50),
     "retail": Spec(20_000, 30, 10),
+    "short": Spec(50_000, 8, 4),
     "growth": Spec(100_000, 10, 20),
     "stream": Spec(50, 10, 200),
     "meta-batch": Spec(2_000, 200, 50),
@@ -100,9 +101,9 @@ class Workload(NamedTuple):
 
     def meta_estimator(self, **options):
         options = {
-            "meta_update": "constant",
-            "meta_eta0": META_ETA0,
             "step_size": "fixed",
+            "meta_step_size": META_STEP_SIZE,
+            "standardize": False,
             "store_tasks": False,
         } | options
         kind = FMRLRegressor if self.classes is None else FMRLClassifier

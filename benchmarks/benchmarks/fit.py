@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import numpy as np
-from sklearn.linear_model import Ridge
 
-from benchmarks._rivals import MetaSGD, shared_initialization
+from benchmarks._rivals import MetaSGD, ridge_each, shared_initialization
 from benchmarks._side_by_side import SideBySide, import_pandas
 from benchmarks._workloads import N_FEW, SPECS, difference, make_workload
 
@@ -22,12 +21,14 @@ class _Fit(SideBySide):
         X, y, tasks = self.rows
         self.model.fit(X, y, tasks=tasks)
 
+
+class _SameAsLoop(_Fit):
     def track_difference(self, *params):
         self.time_skmeta()
         return difference(self.model, shared_initialization(self.work.spec))
 
 
-class Fit(_Fit):
+class Fit(_SameAsLoop):
     """fit on stacked tasks; scikit-learn: SGD partial_fit, weights overwritten."""
 
     param_names = ("workload",)
@@ -50,7 +51,20 @@ class Fit(_Fit):
         MetaSGD(self.work).learn(self.few)
 
 
-class OneModelEach(_Fit):
+class FitStandardized(_Fit):
+    """fit in units that are learned; scikit-learn: SGD partial_fit, raw units."""
+
+    param_names = ("workload",)
+    params = (["tiny", "regression", "sparse text"],)
+
+    def setup(self, name):
+        self._prepare(SPECS[name], standardize=True)
+
+    def time_sklearn(self, *params):
+        MetaSGD(self.work).learn(self.few)
+
+
+class OneModelEach(_SameAsLoop):
     """fit with every task's model kept; scikit-learn: Ridge, another algorithm."""
 
     param_names = ("workload",)
@@ -60,11 +74,10 @@ class OneModelEach(_Fit):
         self._prepare(SPECS[name], store_tasks=True)
 
     def time_sklearn(self, *params):
-        for X, y in self.few:
-            Ridge().fit(X, y)
+        ridge_each(self.few)
 
 
-class Growth(_Fit):
+class Growth(_SameAsLoop):
     """fit on more and more tasks."""
 
     param_names = ("n_tasks", "store_tasks")
@@ -76,7 +89,7 @@ class Growth(_Fit):
         )
 
 
-class FitInput(_Fit):
+class FitInput(_SameAsLoop):
     """fit on the workload 'tiny' in other forms."""
 
     param_names = ("form",)

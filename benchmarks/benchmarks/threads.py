@@ -43,7 +43,7 @@ class Optimum(_Shared):
 
     def setup(self, n_jobs):
         self._prepare(
-            "optimum", task_parameter="optimum", meta_update="ftl", n_jobs=n_jobs
+            "optimum", task_parameter="optimum", meta_step_size="ftl", n_jobs=n_jobs
         )
 
     def time_sklearn(self, n_jobs):
