@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import reference
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -211,7 +211,8 @@ def learn_naively(problem, kernel=_loops_py):
         finite, theta, losses, average, grad_sq = problem.run_task(
             kernel, t, start, eta
         )
-        assert finite
+        if not finite:
+            break
         parameters[t] = average if problem.average else theta
         displacement = parameters[t] - phi
         distance = np.linalg.norm(displacement)
@@ -231,7 +232,10 @@ def learn_naively(problem, kernel=_loops_py):
         else:
             share = shares[0] + min(t / (shares[2] - 1), 1.0) * (shares[1] - shares[0])
         phi += share * displacement
+    else:
+        t = n_tasks
     return {
+        "done": t,
         "phi": phi,
         "rule_state": rule_state,
         "meta_state": np.array([weight_sum] if kind == "ftl" else []),
@@ -378,9 +382,10 @@ def test_compiled_equals_twin_within_a_task(compiled, loss, update, data):
 @given(data=st.data())
 def test_loop_over_tasks_equals_its_formulas(compiled, loss, update, data):
     problem = data.draw(problems(loss, update))
-    actual = problem.learn(compiled)
-    assert actual["done"] == len(problem.batch.starts) - 1
-    assert_learned_alike(actual, learn_naively(problem))
+    actual, desired = problem.learn(compiled), learn_naively(problem)
+    assert actual["done"] == desired["done"]
+    assume(desired["done"] == len(problem.batch.starts) - 1)  # it did not diverge
+    assert_learned_alike(actual, desired)
 
 
 @each_loss
@@ -390,9 +395,10 @@ def test_loop_over_tasks_equals_its_formulas_for_every_shape(
     compiled, loss, update, data
 ):
     problem = data.draw(problems(loss, update, WIDTHS, LENGTHS_OF_BLOCKS, 9))
-    actual = problem.learn(compiled)
-    assert actual["done"] == len(problem.batch.starts) - 1
-    assert_learned_alike(actual, learn_naively(problem))
+    actual, desired = problem.learn(compiled), learn_naively(problem)
+    assert actual["done"] == desired["done"]
+    assume(desired["done"] == len(problem.batch.starts) - 1)  # it did not diverge
+    assert_learned_alike(actual, desired)
 
 
 @each_update
