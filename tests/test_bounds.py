@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.stats import binom
+from theory_models import make, model_for
 from theory_reference import (
-    mixed_task,
     random_task,
     stack,
     task_parameters,
 )
 
-from skmeta import FMRLClassifier, FMRLRegressor
-from skmeta.linear_model import OGDClassifier, OGDRegressor
+from skmeta import FMRLRegressor
+from skmeta.linear_model import OGDRegressor
 from skmeta.metrics import (
     follow_the_leader_identity,
     lower_bound_rate,
@@ -31,19 +31,6 @@ ROUNDING = 1e-11  # relative to the sum of the sizes of all terms of an inequali
 
 seeds = st.integers(0, 2**32 - 1)
 scales = st.floats(-2.0, 2.0).map(lambda power: 10.0**power)
-
-
-def model_for(task, *, inner=None, **params):
-    """A meta-estimator for tasks like this one; `inner`: of the inner learner."""
-    learner = OGDClassifier if task.n_classes else OGDRegressor
-    kind = FMRLClassifier if task.n_classes else FMRLRegressor
-    params = {"standardize": False, "step_size": "isotropic"} | params
-    return kind(learner(**task.options | (inner or {})), **params)
-
-
-def make(loss, seed, kind=mixed_task, sizes=(4, 4, 4), **options):
-    rng = np.random.default_rng(seed)
-    return [kind(rng, loss, size, 2, **options) for size in sizes]
 
 
 # ---- functions of arrays

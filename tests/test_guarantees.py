@@ -16,6 +16,7 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from theory_reference import theta_of
 
 from skmeta import FMRLClassifier, FMRLRegressor
 from skmeta.linear_model import (
@@ -43,11 +44,6 @@ each_update = pytest.mark.parametrize("update", ["ogd", "implicit"])
 # Powers of ten that no explicit update drives to overflow within a few tasks.
 scales = st.floats(-2.0, 2.0).map(lambda power: 10.0**power)
 seeds = st.integers(0, 2**32 - 1)
-
-
-def theta_of(model):
-    """`coef_` and `intercept_` as rows, intercept last."""
-    return np.column_stack([np.atleast_2d(model.coef_), model.intercept_])
 
 
 @dataclass

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from problems import numbers
 from sklearn.base import clone
+from theory_models import RAW
 from theory_reference import (
     PARAMETERS,
     Aruba,
@@ -24,7 +25,6 @@ from skmeta import FMRLClassifier, FMRLRegressor, step_size
 from skmeta.linear_model import BiasedRidge, OGDClassifier, OGDRegressor
 from skmeta.meta_step_size import LinearDecay
 
-RAW = {"standardize": False, "step_size": "isotropic"}
 LENGTHS = (3, 5, 1, 4, 4, 2, 6)
 META_STEP_SIZES = {
     "ftl": "ftl",

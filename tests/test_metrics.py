@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.linear_model import SGDRegressor
+from theory_models import make, model_for
 from theory_reference import (
     LOSSES,
     PIECEWISE_LINEAR,
@@ -42,19 +43,6 @@ ROUNDING = 1e-11  # relative to the sum of the sizes of all terms of an inequali
 
 seeds = st.integers(0, 2**32 - 1)
 scales = st.floats(-2.0, 2.0).map(lambda power: 10.0**power)
-
-
-def model_for(task, *, inner=None, **params):
-    """A meta-estimator for tasks like this one; `inner`: of the inner learner."""
-    learner = OGDClassifier if task.n_classes else OGDRegressor
-    kind = FMRLClassifier if task.n_classes else FMRLRegressor
-    params = {"standardize": False, "step_size": "isotropic"} | params
-    return kind(learner(**task.options | (inner or {})), **params)
-
-
-def make(loss, seed, kind=mixed_task, sizes=(4, 4, 4), **options):
-    rng = np.random.default_rng(seed)
-    return [kind(rng, loss, size, 2, **options) for size in sizes]
 
 
 # ---- the omniscient baseline

@@ -1,6 +1,7 @@
 """Task parameters that are computed from whole tasks: 'regularized' and 'optimum'."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.linear_model import SGDClassifier, SGDRegressor
+from theory_models import make as make_tasks
+from theory_models import model_for
 from theory_reference import (
     LOSSES,
     PIECEWISE_LINEAR,
@@ -31,28 +34,14 @@ from skmeta.linear_model import (
     BiasedLogisticRegression,
     BiasedRidge,
     OGDClassifier,
-    OGDRegressor,
 )
 
-RAW = {"standardize": False, "step_size": "isotropic"}
+make = partial(make_tasks, sizes=(3, 5, 4))
 SOLVED = ["regularized", "optimum"]
 FLAT = ["hinge", "modified_huber", "squared_hinge"]
 
 each_loss = pytest.mark.parametrize("loss", LOSSES)
 each_solved = pytest.mark.parametrize("task_parameter", SOLVED)
-
-
-def model_for(task, *, inner=None, **params):
-    """A meta-estimator for tasks like this one; `inner`: of the inner learner."""
-    learner = OGDClassifier if task.n_classes else OGDRegressor
-    kind = FMRLClassifier if task.n_classes else FMRLRegressor
-    return kind(learner(**task.options | (inner or {})), **RAW | params)
-
-
-def make(loss, seed, kind=mixed_task, sizes=(3, 5, 4), **options):
-    """Tasks of two features."""
-    rng = np.random.default_rng(seed)
-    return [kind(rng, loss, size, 2, **options) for size in sizes]
 
 
 def stream(model, tasks, sparse=False):
@@ -143,7 +132,9 @@ def test_of_several_optima_the_one_nearest_to_the_initialization(
     learned_by, global_random_seed
 ):
     """Tasks of fewer samples than parameters, and one of more among them."""
-    tasks = make("squared_error", global_random_seed, random_task, (2, 1, 6, 2, 1))
+    tasks = make(
+        "squared_error", global_random_seed, random_task, sizes=(2, 1, 6, 2, 1)
+    )
     model = model_for(tasks[0], task_parameter="optimum", step_size="fixed")
     list(learned_by(model, tasks) if learned_by is stream else [fit(model, tasks)])
     expected = learn(
@@ -270,7 +261,7 @@ def test_optimum_does_not_depend_on_the_order(loss, global_random_seed):
 @pytest.mark.parametrize("loss", ["squared_error", "hinge"])
 @pytest.mark.parametrize("meta_batch_size", [1, 2])
 def test_jobs_do_not_matter(loss, meta_batch_size, global_random_seed):
-    tasks = make(loss, global_random_seed, random_task, (2, 4, 3))
+    tasks = make(loss, global_random_seed, random_task, sizes=(2, 4, 3))
     model = model_for(
         tasks[0], task_parameter="optimum", meta_batch_size=meta_batch_size
     )
