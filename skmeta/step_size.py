@@ -18,6 +18,7 @@ from skmeta._sklearn import Interval
 __all__ = ["ARUBA", "Doubling", "Fixed", "StepSize"]
 
 _POSITIVE = [Interval(Real, 0, None, closed="neither")]
+_TIE = 1e-9  # relative difference of sums of losses that rounding may decide
 
 
 class StepSize(BaseEstimator):
@@ -392,7 +393,10 @@ class ARUBA(StepSize):
         return list(zip(rules, state[:, :2], strict=True))
 
     def leader(self, state: np.ndarray) -> int:
-        return int(state[:, 2, 0, 0].argmin()) if np.ndim(self.eps) else 0
+        if np.ndim(self.eps) == 0:
+            return 0
+        losses = state[:, 2, 0, 0]
+        return int((losses <= losses.min() * (1.0 + _TIE)).argmax())
 
     def judge(self, state: np.ndarray, losses: np.ndarray) -> None:
         if np.ndim(self.eps):

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from skmeta import _kernels
 from skmeta._fmrl._task_parameter import Average, Last, TaskParameter
@@ -73,22 +74,29 @@ class Algorithm:
 
     @cached_property
     def plans(self) -> list[Any]:
-        """The compiled form of this algorithm with every candidate, or None."""
+        """The compiled form of every candidate for a meta-batch, or None."""
         state = self.step_size.start(self.shape)
         rules = [rule for rule, _ in self.step_size.candidates(state)]
         return [None if self.standardize else _compile(self, rule) for rule in rules]
 
     @cached_property
     def plan(self) -> Any:
-        """The compiled form of this algorithm; None for a rule with candidates."""
+        """The compiled form of this algorithm, or None."""
         candidates = self.step_size.candidates(self.step_size.start(self.shape))
-        return self.plans[0] if candidates[0][0] is self.step_size else None
+        if candidates[0][0] is self.step_size:
+            return _compile(self, self.step_size)
+        if type(self.step_size) not in _STEP_SIZES:
+            return None
+        return _compile(self, *(rule for rule, _ in candidates), several=True)
+
+    def can_compile(self, X: Any) -> bool:
+        """Whether the compiled loop learns the tasks of this matrix, one by one."""
+        return self.plan is not None and not (self.standardize and sp.issparse(X))
 
     def __getstate__(self) -> dict[str, Any]:
         state = vars(self).copy()
         for name in ("plan", "plans"):
             state.pop(name, None)
-        state.pop("plan", None)
         return state
 
     def propose(
@@ -118,30 +126,39 @@ class Algorithm:
         return share
 
 
-def _compile(algorithm: Algorithm, rule: StepSize) -> Any:
-    """The compiled form of an algorithm that follows this rule, or None."""
+def _compile(algorithm: Algorithm, *rules: StepSize, several: bool = False) -> Any:
+    """The compiled form of an algorithm that follows this rule, or None.
+
+    Several rules are candidates of one class.
+    """
     learner: Any = algorithm.learner
-    known = _STEP_SIZES.get(type(rule))
+    known = _STEP_SIZES.get(type(rules[0]))
     meta = _META_STEP_SIZES.get(type(algorithm.meta_step_size))
     average = _AVERAGES.get(type(algorithm.task_parameter))
     if not _kernels.COMPILED or known is None or meta is None or average is None:
         return None
     if not learner.can_stream or learner.loss.compiled not in _kernels.LOSSES:
         return None
-    state = rule.start(algorithm.shape)
-    name, parameters = known(rule)
-    eta = check_step(rule.propose(state, 1, learner.eta0), rule, algorithm)
-    uses_eta0 = rule.uses_eta0
+    rule, loss = rules[0], learner.loss
+    eta = rule.propose(rule.start(algorithm.shape), 1, learner.eta0)
+    eta = check_step(eta, rule, algorithm)
+    units = None
+    if algorithm.standardize:
+        degree = loss.degree if algorithm.scales_target else 0
+        in_units = degree and loss.in_units(0.5).parameter != loss.parameter
+        units = algorithm.centers, degree, bool(in_units)
     return _kernels.Plan(
         learner,
-        step_size=name,
-        step_size_parameters=parameters,
+        step_size=known(rule)[0],
+        step_size_parameters=known(rule)[1],
+        candidates=[known(rule)[1] for rule in rules] if several else None,
         n_etas=eta.size,
-        eta0=learner.eta0 if uses_eta0 else eta,
-        divide_by_root=learner.divide_by_root and uses_eta0,
+        eta0=learner.eta0 if rule.uses_eta0 else eta,
+        divide_by_root=learner.divide_by_root and rule.uses_eta0,
         meta_step_size=meta(algorithm.meta_step_size)[0],
         meta_parameters=meta(algorithm.meta_step_size)[1],
         average=average,
+        units=units,
     )
 
 

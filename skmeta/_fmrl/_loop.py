@@ -83,7 +83,7 @@ def learn(
         The tasks that were left out, and why.
     """
     go = _learn_batches
-    if options.meta_batch_size == 1 and state.algorithm.plan is not None:
+    if options.meta_batch_size == 1 and state.algorithm.can_compile(batch.X):
         go = _learn_compiled
     bad = go(state, batch, known, parameters, history, options)
     if bad and not options.stops:
@@ -119,6 +119,8 @@ def _learn_compiled(
             history,
             parameters,
             None,
+            state.moments.array,
+            state.phi_given,
         )
         if first == n_tasks:
             break
@@ -243,12 +245,13 @@ class MetaBatch:
         self._learner = algorithm.learner
         if self.coordinates is not None:
             self._learner = algorithm.learner.in_units(self.coordinates)
-            if not (state.n_tasks or state.phi_given):  # zero in the first units
-                state.phi = self.coordinates.to_raw(np.zeros_like(state.phi))
         self._known = known
         if known is not None:
             self._known = KnownStarts(known.parameters, known.rows[first:last])
-        self.phi = self._inside(state.phi)
+        self._raw_phi = state.phi
+        if self.coordinates is not None and not (state.n_tasks or state.phi_given):
+            self._raw_phi = self.coordinates.to_raw(np.zeros_like(state.phi))
+        self.phi = self._inside(self._raw_phi)
         self._tasks = self._raw_tasks
         if self.coordinates is not None:
             with np.errstate(over="ignore", invalid="ignore"):  # of bad tasks
@@ -286,13 +289,13 @@ class MetaBatch:
     def _raw_start(self, t: int) -> np.ndarray:
         """Where task t starts, raw."""
         if self._known is None or self._known.rows[t] < 0:
-            return self._state.phi
+            return self._raw_phi
         return self._known.parameters[self._known.rows[t]]
 
     def _start(self, t: int) -> np.ndarray:
         """Where task t starts, in units."""
         raw = self._raw_start(t)
-        return self.phi if raw is self._state.phi else self._inside(raw)
+        return self.phi if raw is self._raw_phi else self._inside(raw)
 
     @property
     def bad(self) -> Bad:
@@ -420,7 +423,7 @@ class MetaBatch:
                     task = self._raw_tasks[t]
                     self._moments.observe(task, centered=algorithm.centers)
             state.moments = self._moments
-        state.phi += step
+        state.phi = self._raw_phi + step
 
     def _observe_runs(self, learned: np.ndarray) -> None:
         """Let the rules learn from the tasks."""

@@ -60,6 +60,22 @@ typedef struct {
     int average;
 } Rules;
 
+/* Whether tasks are learned in units learned from their rows, and how. */
+typedef struct {
+    int learned;
+    int centers;          /* there is an intercept */
+    int degree;           /* of the loss in the unit of the target; 0: it has none */
+    int scales_parameter; /* of the loss, with the target */
+} Units;
+
+/* The candidates of a step size differ in its parameters only. The state of each is
+ * `state_size` doubles behind that of the one before. */
+typedef struct {
+    const Rules *candidates;
+    ptrdiff_t n_candidates, state_size;
+    Units units;
+} Algorithm;
+
 typedef struct {
     const char *name;
     int one_for_all; /* does not learn a step size per parameter */
@@ -100,6 +116,9 @@ typedef struct {
     const ptrdiff_t *starts;
     ptrdiff_t first, last, n_tasks;
     double *phi, *rule_state, *meta_state;
+    double *moments; /* n_rows, then means and sums of squares, each of the features
+                      * and the target; NULL without units */
+    int phi_given;   /* not: the first task starts at zero in its units */
     const double *own;
     const ptrdiff_t *own_index;
     ptrdiff_t n_own;
@@ -111,7 +130,7 @@ typedef struct {
 typedef struct {
     enum Outcome (*run_task)(const Data *, const Inner *, const OneTask *);
     /* the first task that failed, or `last`; or a negative outcome */
-    ptrdiff_t (*learn_tasks)(const Data *, const Inner *, const Rules *,
+    ptrdiff_t (*learn_tasks)(const Data *, const Inner *, const Algorithm *,
                              const ManyTasks *);
     enum Outcome (*score_rows)(const Matrix *, const ptrdiff_t *index,
                                const double *parameters, ptrdiff_t n_parameters,

@@ -1,0 +1,138 @@
+/* The task that is learned in units: its coordinates, and its rows in them. */
+
+typedef struct {
+    Layout layout;
+    Moments before, after; /* the task */
+    Coordinates coordinates;
+    double *center, *first, *second; /* see `Rows` */
+    double *X, *y, *weight;
+    Data data;   /* of these */
+    Inner inner; /* with the loss in units */
+} InUnits;
+
+static Layout layout_of(const Learner *learner)
+{
+    const ptrdiff_t d = learner->data->X.n_features;
+    Layout layout = {learner->inner->n_outputs, d, d, d, d + 1, d, d + 1};
+#ifdef BLOCKS
+    if (learner->in_blocks) {
+        layout.head = in_whole(&learner->shape);
+        layout.n_weights = layout.width = learner->shape.padded;
+        layout.intercept = learner->shape.intercepts, layout.step = 1;
+    }
+#endif
+    return layout;
+}
+
+/* Lets the learner read tasks in units. */
+static void begin_units(InUnits *units, Learner *learner)
+{
+    units->layout = layout_of(learner);
+    units->inner = *learner->inner;
+    units->data.X.n_features = units->layout.n_weights;
+    units->data.n_orders = 1;
+#ifdef BLOCKS
+    if (learner->in_blocks)
+        learner->rows = make_shape(units->layout.n_weights, units->layout.n_outputs);
+#endif
+    learner->data = &units->data, learner->inner = &units->inner;
+}
+
+/* Hands out the start of the memory, in whole vectors. With NULL it only counts. */
+static double *take(double **memory, ptrdiff_t *size, ptrdiff_t n)
+{
+    double *taken = *memory;
+    *size += (n + 7) / 8 * 8;
+    if (taken) *memory += (n + 7) / 8 * 8;
+    return taken;
+}
+
+static void take_units(
+    InUnits *units, ptrdiff_t longest_task, double **memory, ptrdiff_t *size)
+{
+    const ptrdiff_t n = units->layout.n_weights + 1;
+    double **const arrays[] = {
+        &units->before.mean, &units->before.squares, &units->after.mean,
+        &units->after.squares, &units->center, &units->first, &units->second,
+        &units->coordinates.location, &units->coordinates.scale,
+        &units->coordinates.size, &units->coordinates.shift, &units->X, &units->y,
+        &units->weight};
+    ptrdiff_t sizes[] = {n, n, n, n, n, n, n, n, n, n, n,
+                         longest_task * units->layout.n_weights, longest_task,
+                         longest_task};
+    for (size_t k = 0; k < sizeof(sizes) / sizeof(*sizes); k++)
+        *arrays[k] = take(memory, size, sizes[k]);
+    units->data.X.doubles = units->X, units->data.y = units->y;
+}
+
+/* One array of `Moments` outside: the features, then the target. */
+static void read_moments(double *array, const double *outside, const Layout *layout)
+{
+    const ptrdiff_t head = layout->head, rest = layout->n_features + 1 - head;
+    memcpy(array, outside, head * sizeof(double));
+    memcpy(array + layout->n_weights + 1 - rest, outside + head, rest * sizeof(double));
+}
+
+static void write_moments(double *outside, const double *array, const Layout *layout)
+{
+    const ptrdiff_t head = layout->head, rest = layout->n_features + 1 - head;
+    memcpy(outside, array, head * sizeof(double));
+    memcpy(outside + head, array + layout->n_weights + 1 - rest, rest * sizeof(double));
+}
+
+/* The moments of the tasks so far, an array like `Moments.array` in Python. */
+static void read_units(InUnits *units, const double *moments)
+{
+    const ptrdiff_t d = units->layout.n_features;
+    units->before.n_rows = moments[0];
+    read_moments(units->before.mean, moments + 1, &units->layout);
+    read_moments(units->before.squares, moments + d + 2, &units->layout);
+}
+
+static void write_units(const InUnits *units, double *moments)
+{
+    const ptrdiff_t d = units->layout.n_features;
+    moments[0] = units->before.n_rows;
+    write_moments(moments + 1, units->before.mean, &units->layout);
+    write_moments(moments + d + 2, units->before.squares, &units->layout);
+}
+
+/* Fixes the units of a task. Returns whether its rows are finite. */
+static int enter_units(
+    InUnits *units, const Units *kind, const Data *data, const Inner *inner,
+    ptrdiff_t begin, ptrdiff_t end)
+{
+    const Rows rows = {data, &units->layout, begin, end,
+                       units->center, units->first, units->second};
+    const Moments *target = units->before.n_rows > 0.0 ? &units->before : &units->after;
+    if (!add_rows_to_moments(&rows, &units->before, &units->after, kind->centers))
+        return 0;
+    make_coordinates(&units->coordinates, &units->after, kind->degree ? target : NULL,
+                     &units->layout);
+    standardize_rows(&rows, &units->coordinates, units->X, units->y);
+    units->data.X.n_rows = end - begin;
+    units->data.weight = data->weight && !data->order ? data->weight + begin : NULL;
+    if (data->weight && data->order) {
+        for (ptrdiff_t position = begin; position < end; position++)
+            units->weight[position - begin] = data->weight[data->order[position]];
+        units->data.weight = units->weight;
+    }
+    if (kind->scales_parameter)
+        units->inner.parameter = inner->parameter * (1.0 / units->coordinates.unit);
+    return 1;
+}
+
+/* The raw loss of a sample over its loss in units. */
+static double loss_factor(const InUnits *units, const Units *kind)
+{
+    const double unit = units->coordinates.unit;
+    return kind->degree == 0 ? 1.0 : kind->degree == 1 ? unit : unit * unit;
+}
+
+/* The task has been learned: its rows count from now on. */
+static void keep_moments(InUnits *units)
+{
+    const Moments before = units->before;
+    units->before = units->after;
+    units->after = before;
+}
