@@ -241,6 +241,7 @@ class MetaBatch:
         self._raw_tasks = [
             self._batch.task(t, (state.seed, seed + t)) for t in range(self._n)
         ]
+        self._without_units: list[int] = []  # not finite, or too large for a square
         self.coordinates = self._fix_units()
         self._learner = algorithm.learner
         if self.coordinates is not None:
@@ -270,9 +271,14 @@ class MetaBatch:
         if not algorithm.standardize:
             return None
         self._moments = before.copy()
-        for task in self._raw_tasks:
-            if task.is_finite:
-                self._moments.observe(task, centered=algorithm.centers)
+        for t, task in enumerate(self._raw_tasks):
+            moments = self._moments.copy()
+            with np.errstate(over="ignore", invalid="ignore"):
+                moments.observe(task, centered=algorithm.centers)
+            if np.isfinite(moments.array).all():
+                self._moments = moments
+            else:
+                self._without_units.append(t)
         if not self._moments.n_rows:  # no task can be learned
             d = algorithm.shape[1] - 1
             return Coordinates(np.zeros(d), np.zeros(d))
@@ -365,6 +371,8 @@ class MetaBatch:
     def _record(self, t: int, run: Run, runs: Runs) -> None:
         """Fill entry t with what a run gave."""
         outcome, problem, parameter = run.outcome, run.outcome.problem, None
+        if run.number - self._first in self._without_units:
+            problem = self._learner.divergence()
         if problem is None:
             parameter, problem = self._parameter.of(run)
         distance = np.nan

@@ -4,7 +4,7 @@ typedef struct {
     Layout layout;
     Moments before, after; /* the task */
     Coordinates coordinates;
-    double *center, *first, *second; /* see `Rows` */
+    Deviations sums;
     double *X, *y, *weight;
     Data data;   /* of these */
     Inner inner; /* with the loss in units */
@@ -13,10 +13,9 @@ typedef struct {
 static Layout layout_of(const Learner *learner)
 {
     const ptrdiff_t d = learner->data->X.n_features;
-    Layout layout = {learner->inner->n_outputs, d, d, d, d + 1, d, d + 1};
+    Layout layout = {learner->inner->n_outputs, d, d, d + 1, d, d + 1};
 #ifdef BLOCKS
     if (learner->in_blocks) {
-        layout.head = in_whole(&learner->shape);
         layout.n_weights = layout.width = learner->shape.padded;
         layout.intercept = learner->shape.intercepts, layout.step = 1;
     }
@@ -50,34 +49,37 @@ static double *take(double **memory, ptrdiff_t *size, ptrdiff_t n)
 static void take_units(
     InUnits *units, ptrdiff_t longest_task, double **memory, ptrdiff_t *size)
 {
-    const ptrdiff_t n = units->layout.n_weights + 1;
+    const ptrdiff_t n = n_columns(&units->layout);
     double **const arrays[] = {
         &units->before.mean, &units->before.squares, &units->after.mean,
-        &units->after.squares, &units->center, &units->first, &units->second,
-        &units->coordinates.location, &units->coordinates.scale,
-        &units->coordinates.size, &units->coordinates.shift, &units->X, &units->y,
-        &units->weight};
-    ptrdiff_t sizes[] = {n, n, n, n, n, n, n, n, n, n, n,
-                         longest_task * units->layout.n_weights, longest_task,
-                         longest_task};
-    for (size_t k = 0; k < sizeof(sizes) / sizeof(*sizes); k++)
-        *arrays[k] = take(memory, size, sizes[k]);
+        &units->after.squares, &units->sums.center, &units->sums.first,
+        &units->sums.second, &units->coordinates.location, &units->coordinates.scale,
+        &units->coordinates.size, &units->coordinates.shift};
+    for (size_t k = 0; k < sizeof(arrays) / sizeof(*arrays); k++)
+        *arrays[k] = take(memory, size, n);
+    units->X = take(memory, size, longest_task * units->layout.n_weights);
+    units->y = take(memory, size, longest_task);
+    units->weight = take(memory, size, longest_task);
     units->data.X.doubles = units->X, units->data.y = units->y;
 }
 
-/* One array of `Moments` outside: the features, then the target. */
-static void read_moments(double *array, const double *outside, const Layout *layout)
+/* Columns outside are the features, then the target. */
+static void read_columns(double *array, const double *outside, const Layout *layout)
 {
-    const ptrdiff_t head = layout->head, rest = layout->n_features + 1 - head;
+    const ptrdiff_t d = layout->n_features, head = head_of(layout);
     memcpy(array, outside, head * sizeof(double));
-    memcpy(array + layout->n_weights + 1 - rest, outside + head, rest * sizeof(double));
+    memcpy(array + layout->n_weights - (d - head), outside + head,
+           (d - head) * sizeof(double));
+    array[target_at(layout)] = outside[d];
 }
 
-static void write_moments(double *outside, const double *array, const Layout *layout)
+static void write_columns(double *outside, const double *array, const Layout *layout)
 {
-    const ptrdiff_t head = layout->head, rest = layout->n_features + 1 - head;
+    const ptrdiff_t d = layout->n_features, head = head_of(layout);
     memcpy(outside, array, head * sizeof(double));
-    memcpy(outside + head, array + layout->n_weights + 1 - rest, rest * sizeof(double));
+    memcpy(outside + head, array + layout->n_weights - (d - head),
+           (d - head) * sizeof(double));
+    outside[d] = array[target_at(layout)];
 }
 
 /* The moments of the tasks so far, an array like `Moments.array` in Python. */
@@ -85,16 +87,16 @@ static void read_units(InUnits *units, const double *moments)
 {
     const ptrdiff_t d = units->layout.n_features;
     units->before.n_rows = moments[0];
-    read_moments(units->before.mean, moments + 1, &units->layout);
-    read_moments(units->before.squares, moments + d + 2, &units->layout);
+    read_columns(units->before.mean, moments + 1, &units->layout);
+    read_columns(units->before.squares, moments + d + 2, &units->layout);
 }
 
 static void write_units(const InUnits *units, double *moments)
 {
     const ptrdiff_t d = units->layout.n_features;
     moments[0] = units->before.n_rows;
-    write_moments(moments + 1, units->before.mean, &units->layout);
-    write_moments(moments + d + 2, units->before.squares, &units->layout);
+    write_columns(moments + 1, units->before.mean, &units->layout);
+    write_columns(moments + d + 2, units->before.squares, &units->layout);
 }
 
 /* Fixes the units of a task. Returns whether its rows are finite. */
@@ -102,21 +104,25 @@ static int enter_units(
     InUnits *units, const Units *kind, const Data *data, const Inner *inner,
     ptrdiff_t begin, ptrdiff_t end)
 {
-    const Rows rows = {data, &units->layout, begin, end,
-                       units->center, units->first, units->second};
     const Moments *target = units->before.n_rows > 0.0 ? &units->before : &units->after;
-    if (!add_rows_to_moments(&rows, &units->before, &units->after, kind->centers))
+    Rows rows = {data, &units->layout, begin, end, data->y + begin, NULL};
+    if (data->weight) rows.weight = data->weight + begin;
+    if (data->order) {
+        for (ptrdiff_t position = begin; position < end; position++) {
+            const ptrdiff_t i = data->order[position];
+            units->y[position - begin] = data->y[i];
+            if (data->weight) units->weight[position - begin] = data->weight[i];
+        }
+        rows.y = units->y;
+        if (data->weight) rows.weight = units->weight;
+    }
+    if (!add_rows_to_moments(&units->sums, &rows, &units->before, &units->after,
+                             kind->centers))
         return 0;
     make_coordinates(&units->coordinates, &units->after, kind->degree ? target : NULL,
                      &units->layout);
     standardize_rows(&rows, &units->coordinates, units->X, units->y);
-    units->data.X.n_rows = end - begin;
-    units->data.weight = data->weight && !data->order ? data->weight + begin : NULL;
-    if (data->weight && data->order) {
-        for (ptrdiff_t position = begin; position < end; position++)
-            units->weight[position - begin] = data->weight[data->order[position]];
-        units->data.weight = units->weight;
-    }
+    units->data.X.n_rows = end - begin, units->data.weight = rows.weight;
     if (kind->scales_parameter)
         units->inner.parameter = inner->parameter * (1.0 / units->coordinates.unit);
     return 1;

@@ -447,7 +447,9 @@ cdef class Plan:
         })
         read_inner(ogd, &self.inner)
         each = [step_size_parameters] if candidates is None else candidates
-        self.rules = <Rules*> calloc(max(len(each), 1), sizeof(Rules))
+        if not each:
+            raise ValueError("A step size has at least one candidate.")
+        self.rules = <Rules*> calloc(len(each), sizeof(Rules))
         if self.rules == NULL:
             raise MemoryError()
         self.read_rules(step_size, n_etas, eta0, meta_step_size, meta_parameters)

@@ -1,17 +1,56 @@
 /* Units: location and scale of the features and of the target, learned from the rows of
- * tasks. `_units.py` specifies them. */
+ * tasks. `_units.py` specifies them.
+ *
+ * An array of features is stored like a row of weights (see `Layout`) and filled up with
+ * zeros to whole vectors. In an array of columns, the target follows at `target_at`. */
+
+#ifdef BLOCKS
+INLINE vec where(vec_bits condition, vec v) { return (vec)(condition & (vec_bits)v); }
+INLINE vec size_of(vec v)
+{
+    const vec sign = {-0.0, -0.0, -0.0, -0.0, -0.0, -0.0, -0.0, -0.0};
+    return (vec)((vec_bits)v & ~(vec_bits)sign);
+}
+INLINE double sum_of(vec v) { return sum_quad(halves(v)); }
+typedef float loose_floats __attribute__((vector_size(32), aligned(4), may_alias));
+INLINE vec load_floats(const float *p)
+{
+    return __builtin_convertvector(*(const loose_floats *)p, vec);
+}
+#else /* vectors of one lane */
+enum { LANES = 1 };
+typedef double vec;
+typedef int vec_bits;
+INLINE vec load(const double *p) { return *p; }
+INLINE vec load_floats(const float *p) { return *p; }
+INLINE void store(double *p, vec v) { *p = v; }
+INLINE vec where(vec_bits condition, vec v) { return condition ? v : 0.0; }
+INLINE vec size_of(vec v) { return fabs(v); }
+INLINE double sum_of(vec v) { return v; }
+#endif
+
+INLINE ptrdiff_t in_vectors(ptrdiff_t n) { return (n + LANES - 1) / LANES * LANES; }
 
 /* How parameters are stored: a row of weights for every output, and the intercepts. */
 typedef struct {
     ptrdiff_t n_outputs, n_features;
-    ptrdiff_t head;      /* features that stand at the start of a row of weights; */
-    ptrdiff_t n_weights; /* the others stand at its end, and zeros between them */
+    ptrdiff_t n_weights; /* per output. Features beyond whole vectors are the last ones,
+                          * and what is between them and the others is zero. */
     ptrdiff_t width;     /* from one row of weights to the next */
     ptrdiff_t intercept, step; /* of output k: intercept + k * step */
 } Layout;
 
-/* Weighted means and sums of squared deviations: of the features, stored like a row of
- * weights, then, at `n_weights`, of the target. */
+/* Features that stand in a row of weights where they stand in a row of X. */
+INLINE ptrdiff_t head_of(const Layout *layout)
+{
+    return layout->n_features / LANES * LANES;
+}
+
+INLINE ptrdiff_t target_at(const Layout *layout) { return in_vectors(layout->n_weights); }
+
+INLINE ptrdiff_t n_columns(const Layout *layout) { return target_at(layout) + LANES; }
+
+/* Weighted means and sums of squared deviations, by column, of the rows so far. */
 typedef struct {
     double n_rows;
     double *mean, *squares;
@@ -19,7 +58,7 @@ typedef struct {
 
 /* x -> (x - location) scale, y -> (y - offset) / unit */
 typedef struct {
-    double *location, *scale;
+    double *location, *scale; /* of the features */
     double *size;  /* 1 / scale; zero where a feature has not varied */
     double *shift; /* location scale */
     double offset, unit;
@@ -29,226 +68,265 @@ typedef struct {
 
 static const double NOT_VARIED = 1e-7; /* see `_units.py` */
 
+static void make_roots(double *__restrict out, const double *squares, double factor,
+                       ptrdiff_t n)
+{
+    for (ptrdiff_t j = 0; j < n; j++) out[j] = sqrt(squares[j] * factor);
+}
+
 /* From the moments of the features and, unless it is NULL, of the target: in these units
  * a row has a norm of about one. */
 static void make_coordinates(
     Coordinates *units, const Moments *features, const Moments *target,
     const Layout *layout)
 {
-    const double *mean = features->mean, *squares = features->squares;
-    const double n_rows = features->n_rows, root = sqrt((double)layout->n_features);
-    double *__restrict location = units->location, *__restrict scale = units->scale;
-    double *__restrict size = units->size, *__restrict shift = units->shift;
-    for (ptrdiff_t j = 0; j < layout->n_weights; j++) {
-        const double spread = sqrt(squares[j] / n_rows), length = spread * root;
-        const double inverse = 1.0 / length;
-        const int varied = (spread > NOT_VARIED * fabs(mean[j])) & (length < INFINITY);
-        location[j] = mean[j];
-        scale[j] = varied ? inverse : 0.0;
-        size[j] = varied ? length : 0.0;
-        shift[j] = location[j] * scale[j];
+    const ptrdiff_t n = in_vectors(layout->n_weights);
+    const double root = sqrt((double)layout->n_features);
+    make_roots(units->size, features->squares, 1.0 / features->n_rows, n);
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const vec mean = load(features->mean + j), spread = load(units->size + j);
+        const vec size = spread * root;
+        const vec_bits varied = spread > NOT_VARIED * size_of(mean);
+        const vec scale = where(varied, 1.0 / size);
+        store(units->location + j, mean);
+        store(units->scale + j, scale);
+        store(units->size + j, where(varied, size));
+        store(units->shift + j, mean * scale);
     }
     units->offset = 0.0, units->unit = 1.0;
     if (!target) return;
-    const ptrdiff_t y = layout->n_weights;
+    const ptrdiff_t y = target_at(layout);
     const double spread = sqrt(target->squares[y] / target->n_rows);
     units->offset = target->mean[y];
     if (!(spread <= NOT_VARIED * fabs(units->offset))) units->unit = spread;
 }
 
-/* ---- moments of the rows of a task */
+/* ---- the rows of a task */
 
-/* Adds w e and w e**2 of the deviations e from `center` of four values per column. */
-#define ADD_DEVIATIONS(TYPE)                                                          \
-    static void add_deviations_of_##TYPE(                                             \
-        const TYPE *const x[4], const double *w, const double *__restrict center,     \
-        double *__restrict first, double *__restrict second, ptrdiff_t n)             \
-    {                                                                                 \
-        const TYPE *__restrict a = x[0], *__restrict b = x[1], *__restrict c = x[2];  \
-        const TYPE *__restrict d = x[3];                                              \
-        const double p = w[0], q = w[1], r = w[2], s = w[3];                          \
-        for (ptrdiff_t j = 0; j < n; j++) {                                           \
-            const double e = a[j] - center[j], f = b[j] - center[j];                  \
-            const double g = c[j] - center[j], h = d[j] - center[j];                  \
-            const double pe = p * e, qf = q * f, rg = r * g, sh = s * h;              \
-            first[j] += (pe + qf) + (rg + sh);                                        \
-            second[j] += (pe * e + qf * f) + (rg * g + sh * h);                       \
-        }                                                                             \
-    }                                                                                 \
-    static void add_deviations_from_##TYPE(                                           \
-        const TYPE *X, const ptrdiff_t *row, const double *w, const Layout *layout,   \
-        const double *center, double *first, double *second)                          \
-    {                                                                                 \
-        const ptrdiff_t d = layout->n_features, head = layout->head;                  \
-        const ptrdiff_t tail = d - head, from = layout->n_weights - tail;             \
-        const TYPE *x[4] = {X + row[0] * d, X + row[1] * d, X + row[2] * d,           \
-                            X + row[3] * d};                                          \
-        add_deviations_of_##TYPE(x, w, center, first, second, head);                  \
-        if (!tail) return;                                                            \
-        for (int i = 0; i < 4; i++) x[i] += head;                                     \
-        add_deviations_of_##TYPE(x, w, center + from, first + from, second + from,    \
-                                 tail);                                               \
-    }
-ADD_DEVIATIONS(double)
-ADD_DEVIATIONS(float)
-#undef ADD_DEVIATIONS
-
-/* The rows of a task, and arrays like those of `Moments` for sums over them. */
+/* In the order in which they are visited. */
 typedef struct {
     const Data *data;
     const Layout *layout;
     ptrdiff_t begin, end;
-    double *center, *first, *second;
+    const double *y, *weight; /* weight may be NULL */
 } Rows;
 
-/* Sums of the deviations from `center` and of their squares. */
-static void sum_deviations(const Rows *rows)
+/* Where a row begins in X. */
+INLINE ptrdiff_t row_begin(const Rows *rows, ptrdiff_t position)
 {
-    const Data *data = rows->data;
-    const ptrdiff_t y = rows->layout->n_weights;
-    double *first = rows->first, *second = rows->second;
-    const double *center = rows->center;
-    memset(first, 0, (y + 1) * sizeof(double));
-    memset(second, 0, (y + 1) * sizeof(double));
-    for (ptrdiff_t position = rows->begin; position < rows->end; position += 4) {
-        ptrdiff_t row[4];
-        double weight[4], target[4];
-        for (int a = 0; a < 4; a++) { /* rows that are missing have no weight */
-            const int exists = position + a < rows->end;
-            row[a] = row_number(data, 0, exists ? position + a : position);
-            weight[a] = !exists ? 0.0 : data->weight ? data->weight[row[a]] : 1.0;
-            target[a] = data->y[row[a]];
-        }
-        if (data->X.doubles)
-            add_deviations_from_double(data->X.doubles, row, weight, rows->layout,
-                                       center, first, second);
-        else
-            add_deviations_from_float(data->X.floats, row, weight, rows->layout, center,
-                                      first, second);
-        const double *const targets[4] = {target, target + 1, target + 2, target + 3};
-        add_deviations_of_double(targets, weight, center + y, first + y, second + y, 1);
+    return row_number(rows->data, 0, position) * rows->layout->n_features;
+}
+
+INLINE double value_at(const Matrix *X, ptrdiff_t i)
+{
+    return X->doubles ? X->doubles[i] : X->floats[i];
+}
+
+INLINE vec vector_at(const Matrix *X, const int single, ptrdiff_t i)
+{
+    return single ? load_floats(X->floats + i) : load(X->doubles + i);
+}
+
+/* What of the last vector of a row is not in a whole one. */
+INLINE vec_bits tail_of(const Layout *layout)
+{
+#ifdef BLOCKS
+    const long long first = LANES - layout->n_features % LANES;
+    return (vec_bits){0, 1, 2, 3, 4, 5, 6, 7} >= first;
+#else
+    return layout->n_features < 0;
+#endif
+}
+
+/* ---- moments of the rows of a task */
+
+/* Weighted sums of the deviations from `center` and of their squares. */
+typedef struct {
+    double *center, *first, *second; /* by column */
+} Deviations;
+
+/* Of LANES features of four rows, from column j of X on. */
+INLINE void add_deviations(
+    Deviations *sums, const Matrix *X, const int single, const ptrdiff_t begin[4],
+    const double *weight, ptrdiff_t j, ptrdiff_t at, vec_bits used)
+{
+    const vec center = load(sums->center + at);
+    vec e[4], f[4];
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++) {
+        e[a] = where(used, vector_at(X, single, begin[a] + j) - center);
+        f[a] = weight ? weight[a] * e[a] : e[a];
     }
+    const vec first = (f[0] + f[1]) + (f[2] + f[3]);
+    const vec second = (f[0] * e[0] + f[1] * e[1]) + (f[2] * e[2] + f[3] * e[3]);
+    store(sums->first + at, load(sums->first + at) + first);
+    store(sums->second + at, load(sums->second + at) + second);
 }
 
-static double sum_of_weights(const Rows *rows)
+INLINE void add_four_rows(
+    Deviations *sums, const Rows *rows, const int single, const ptrdiff_t begin[4],
+    const double *weight)
 {
-    const Data *data = rows->data;
-    double sum = 0.0;
-    if (!data->weight) return (double)(rows->end - rows->begin);
-    for (ptrdiff_t position = rows->begin; position < rows->end; position++)
-        sum += data->weight[row_number(data, 0, position)];
-    return sum;
-}
-
-/* A row as it stands in a row of weights. */
-static void copy_row(double *out, const Matrix *X, ptrdiff_t i, const Layout *layout)
-{
-    const ptrdiff_t d = layout->n_features, head = layout->head;
-    const ptrdiff_t skip = layout->n_weights - d;
-    for (ptrdiff_t j = 0; j < d; j++)
-        out[j < head ? j : j + skip] = X->doubles ? X->doubles[i * d + j]
-                                                  : X->floats[i * d + j];
-}
-
-static int rows_are_finite(const Rows *rows)
-{
+    const Layout *layout = rows->layout;
+    const ptrdiff_t d = layout->n_features, head = head_of(layout);
     const Matrix *X = &rows->data->X;
-    const ptrdiff_t d = X->n_features;
-    for (ptrdiff_t position = rows->begin; position < rows->end; position++) {
-        const ptrdiff_t i = row_number(rows->data, 0, position);
-        if (!isfinite(rows->data->y[i])) return 0;
-        for (ptrdiff_t j = i * d; j < (i + 1) * d; j++)
-            if (!(X->doubles ? isfinite(X->doubles[j]) : isfinite(X->floats[j])))
-                return 0;
+    const vec_bits tail = tail_of(layout), all = tail | ~tail;
+    for (ptrdiff_t j = 0; j < head; j += LANES)
+        add_deviations(sums, X, single, begin, weight, j, j, all);
+    if (head && head < d)
+        add_deviations(sums, X, single, begin, weight, d - LANES,
+                       layout->n_weights - LANES, tail);
+    for (ptrdiff_t j = head ? d : 0; j < d; j++) { /* too few for a vector */
+        const ptrdiff_t at = layout->n_weights - d + j;
+        for (int a = 0; a < 4; a++) {
+            const double e = value_at(X, begin[a] + j) - sums->center[at];
+            const double f = weight ? weight[a] * e : e;
+            sums->first[at] += f, sums->second[at] += f * e;
+        }
     }
-    return 1;
 }
 
-/* Moves `center` from `mean` to near the mean of these rows. */
-static void find_center(const Rows *rows, double total)
+static void sum_target(Deviations *sums, const Rows *rows)
 {
-    const ptrdiff_t i = row_number(rows->data, 0, rows->begin);
-    const ptrdiff_t y = rows->layout->n_weights;
-    copy_row(rows->center, &rows->data->X, i, rows->layout);
-    rows->center[y] = rows->data->y[i];
-    sum_deviations(rows); /* what does not vary stays exact */
-    for (ptrdiff_t j = 0; j <= y; j++) rows->center[j] += rows->first[j] / total;
+    const ptrdiff_t m = rows->end - rows->begin;
+    const ptrdiff_t at = target_at(rows->layout);
+    const double *y = rows->y, *weight = rows->weight, center = sums->center[at];
+    double first[4] = {0.0}, second[4] = {0.0};
+    for (ptrdiff_t i = 0; i < m; i += 4)
+#pragma GCC unroll 4
+        for (int a = 0; a < 4; a++) {
+            if (i + a >= m) break;
+            const double e = y[i + a] - center;
+            const double f = weight ? weight[i + a] * e : e;
+            first[a] += f, second[a] += f * e;
+        }
+    sums->first[at] = (first[0] + first[1]) + (first[2] + first[3]);
+    sums->second[at] = (second[0] + second[1]) + (second[2] + second[3]);
 }
 
-/* after = before and the rows of a task; returns whether these are finite.
+static void sum_deviations(Deviations *sums, const Rows *rows)
+{
+    static const double ones[4] = {1.0, 1.0, 1.0, 1.0};
+    const size_t size = n_columns(rows->layout) * sizeof(double);
+    const int single = !rows->data->X.doubles;
+    memset(sums->first, 0, size), memset(sums->second, 0, size);
+    sum_target(sums, rows);
+    for (ptrdiff_t position = rows->begin; position < rows->end; position += 4) {
+        const ptrdiff_t left = rows->end - position;
+        ptrdiff_t begin[4];
+        double part[4];
+        const double *weight =
+            rows->weight ? rows->weight + (position - rows->begin) : NULL;
+        for (int a = 0; a < 4; a++)
+            begin[a] = row_begin(rows, position + (a < left ? a : 0));
+        if (left < 4) { /* rows that are missing have no weight */
+            for (int a = 0; a < 4; a++)
+                part[a] = a < left ? (weight ? weight : ones)[a] : 0.0;
+            weight = part;
+        }
+        if (single)
+            add_four_rows(sums, rows, 1, begin, weight);
+        else if (weight)
+            add_four_rows(sums, rows, 0, begin, weight);
+        else
+            add_four_rows(sums, rows, 0, begin, NULL);
+    }
+}
+
+/* Moves the center to near the mean of these rows. */
+static void find_center(Deviations *sums, const Rows *rows, double total)
+{
+    const Layout *layout = rows->layout;
+    const ptrdiff_t d = layout->n_features, head = head_of(layout);
+    const ptrdiff_t begin = row_begin(rows, rows->begin), n = n_columns(layout);
+    memset(sums->center, 0, n * sizeof(double));
+    for (ptrdiff_t j = 0; j < d; j++)
+        sums->center[j < head ? j : layout->n_weights - d + j] =
+            value_at(&rows->data->X, begin + j);
+    sums->center[target_at(layout)] = rows->y[0];
+    sum_deviations(sums, rows); /* exactly zero where nothing varies */
+    for (ptrdiff_t j = 0; j < n; j++) sums->center[j] += sums->first[j] / total;
+}
+
+/* after = before and the rows of a task; returns whether these, and their squares, are
+ * finite.
  *
  * Deviations are taken from the mean before the task where it has so many rows that
  * what cancels then is no larger than what remains. */
 static int add_rows_to_moments(
-    const Rows *rows, const Moments *before, Moments *after, int centers)
+    Deviations *sums, const Rows *rows, const Moments *before, Moments *after,
+    int centers)
 {
-    const ptrdiff_t size = rows->layout->n_weights + 1;
-    const double total = sum_of_weights(rows);
-    double *__restrict center = rows->center;
-    const double *__restrict first = rows->first, *__restrict second = rows->second;
+    const ptrdiff_t n = n_columns(rows->layout), m = rows->end - rows->begin;
+    double total = (double)m;
+    vec infinite = {0.0};
+    if (rows->weight) {
+        total = 0.0;
+        for (ptrdiff_t i = 0; i < m; i++) total += rows->weight[i];
+    }
     if (centers && before->n_rows >= total)
-        memcpy(center, before->mean, size * sizeof(double));
+        memcpy(sums->center, before->mean, n * sizeof(double));
     else if (centers)
-        find_center(rows, total);
+        find_center(sums, rows, total);
     else
-        memset(center, 0, size * sizeof(double));
-    sum_deviations(rows);
+        memset(sums->center, 0, n * sizeof(double));
+    sum_deviations(sums, rows);
 
     const double share = total / (before->n_rows + total);
     const double between = total * (1.0 - share), part = centers ? 1.0 / total : 0.0;
-    double *__restrict mean = after->mean, *__restrict squares = after->squares;
-    double finite = 0.0;
     after->n_rows = before->n_rows + total;
-    for (ptrdiff_t j = 0; j < size; j++) {
-        const double rest = first[j] * part, inside = second[j] - first[j] * rest;
-        const double change = (center[j] - before->mean[j]) + rest;
-        finite += second[j] * 0.0;
-        mean[j] = before->mean[j] + share * change;
-        squares[j] = before->squares[j] + (inside + change * change * between);
+    for (ptrdiff_t j = 0; j < n; j += LANES) {
+        const vec first = load(sums->first + j), second = load(sums->second + j);
+        const vec mean = load(before->mean + j), rest = first * part;
+        const vec change = (load(sums->center + j) - mean) + rest;
+        const vec inside = (second - first * rest) + change * change * between;
+        const vec squares = load(before->squares + j) + inside;
+        store(after->mean + j, mean + share * change);
+        store(after->squares + j, squares);
+        infinite += squares * 0.0; /* zero as long as everything is finite */
     }
-    if (finite == 0.0) return 1;
-    if (!rows_are_finite(rows)) return 0;
-    for (ptrdiff_t j = 0; j < size; j++) /* too large for a square */
-        if (!isfinite(second[j])) squares[j] = INFINITY;
-    return 1;
+    return sum_of(infinite) == 0.0;
 }
 
 /* ---- rows and parameters in units */
 
-#define STANDARDIZE(TYPE)                                                             \
-    static void standardize_##TYPE(                                                   \
-        double *__restrict out, const TYPE *__restrict x, const Coordinates *units,   \
-        const Layout *layout)                                                         \
-    {                                                                                 \
-        const ptrdiff_t head = layout->head, tail = layout->n_features - head;        \
-        const ptrdiff_t from = layout->n_weights - tail;                              \
-        const double *__restrict location = units->location;                          \
-        const double *__restrict scale = units->scale;                                \
-        for (ptrdiff_t j = 0; j < head; j++)                                          \
-            out[j] = (x[j] - location[j]) * scale[j];                                 \
-        for (ptrdiff_t j = 0; j < tail; j++)                                          \
-            out[from + j] = (x[head + j] - location[from + j]) * scale[from + j];     \
+INLINE void standardize_row(
+    double *out, const Matrix *X, const int single, ptrdiff_t begin,
+    const Coordinates *units, const Layout *layout)
+{
+    const ptrdiff_t d = layout->n_features, head = head_of(layout);
+    const double *location = units->location, *scale = units->scale;
+    for (ptrdiff_t j = 0; j < head; j += LANES) {
+        const vec x = vector_at(X, single, begin + j);
+        store(out + j, (x - load(location + j)) * load(scale + j));
     }
-STANDARDIZE(double)
-STANDARDIZE(float)
-#undef STANDARDIZE
+    if (head && head < d) { /* zero scales keep zeros */
+        const ptrdiff_t at = layout->n_weights - LANES;
+        const vec x = vector_at(X, single, begin + d - LANES);
+        store(out + at, (x - load(location + at)) * load(scale + at));
+    }
+    for (ptrdiff_t j = head ? d : 0; j < d; j++) { /* too few for a vector */
+        const ptrdiff_t at = layout->n_weights - d + j;
+        out[at] = (value_at(X, begin + j) - location[at]) * scale[at];
+    }
+}
 
-/* Features and targets in units, in the order in which they are visited. The zeros
- * between features are left as they are. */
+/* Features and targets in units. */
 static void standardize_rows(
     const Rows *rows, const Coordinates *units, double *X, double *y)
 {
-    const Data *data = rows->data;
-    const ptrdiff_t d = rows->layout->n_features;
-    for (ptrdiff_t position = rows->begin; position < rows->end; position++) {
-        const ptrdiff_t i = row_number(data, 0, position);
-        if (data->X.doubles)
-            standardize_double(X, data->X.doubles + i * d, units, rows->layout);
+    const Layout *layout = rows->layout;
+    const ptrdiff_t m = rows->end - rows->begin;
+    const double offset = units->offset, unit = units->unit;
+    for (ptrdiff_t i = 0; i < m; i++) {
+        const ptrdiff_t begin = row_begin(rows, rows->begin + i);
+        if (rows->data->X.doubles)
+            standardize_row(X, &rows->data->X, 0, begin, units, layout);
         else
-            standardize_float(X, data->X.floats + i * d, units, rows->layout);
-        *y++ = (data->y[i] - units->offset) / units->unit;
-        X += rows->layout->n_weights;
+            standardize_row(X, &rows->data->X, 1, begin, units, layout);
+        X += layout->n_weights;
     }
+    for (ptrdiff_t i = 0; i < m; i++) y[i] = (rows->y[i] - offset) / unit;
 }
 
 /* The parameter that predicts in units what `raw` predicts. */
