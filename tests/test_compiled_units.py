@@ -1,5 +1,6 @@
 """The compiled loop in units and with candidates, against the NumPy loop."""
 
+import pickle
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,6 +14,7 @@ from problems import assert_equal_models, stream
 
 from skmeta import FMRLClassifier, FMRLRegressor, _kernels
 from skmeta._batch import Task
+from skmeta._fmrl._state import HISTORY
 from skmeta._units import Moments
 from skmeta.linear_model import OGDClassifier, OGDRegressor
 from skmeta.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
@@ -350,9 +352,7 @@ def call_kernel(compiled, units=(True, 2, False), candidates=None, **changed):
         candidates=candidates,
         units=units,
     )
-    history = np.zeros(
-        2, FMRLRegressor().fit(X, y, tasks=y > 0)._learned.log.numbers.dtype
-    )
+    history = np.zeros(2, HISTORY)
     arguments = {
         "batch": (X, y, None, starts, None),
         "first": 0,
@@ -410,8 +410,6 @@ def test_arguments_that_do_not_fit_candidates_are_an_error(compiled):
 
 
 def test_a_plan_is_the_same_after_pickling(compiled):
-    import pickle
-
     rng = np.random.default_rng(0)
     X, y, tasks, _ = make_rows(rng, 3)
     model = FMRLRegressor().fit(X, y, tasks=tasks)

@@ -5,8 +5,9 @@ typedef struct {
     Moments before, after; /* the task */
     Coordinates coordinates;
     Deviations sums;
-    double *X, *y, *weight;
-    Data data;   /* of these */
+    Reading reading;       /* of rows in blocks; */
+    double *X, *y, *weight; /* others are copied */
+    Data data;
     Inner inner; /* with the loss in units */
 } InUnits;
 
@@ -30,11 +31,16 @@ static void begin_units(InUnits *units, Learner *learner)
     units->inner = *learner->inner;
     units->data.X.n_features = units->layout.n_weights;
     units->data.n_orders = 1;
+    units->reading = (Reading){&units->coordinates, &units->layout};
+    learner->inner = &units->inner;
 #ifdef BLOCKS
-    if (learner->in_blocks)
+    if (learner->in_blocks) {
         learner->rows = make_shape(units->layout.n_weights, units->layout.n_outputs);
+        learner->reading = &units->reading;
+        return;
+    }
 #endif
-    learner->data = &units->data, learner->inner = &units->inner;
+    learner->data = &units->data;
 }
 
 /* Hands out the start of the memory, in whole vectors. With NULL it only counts. */
@@ -47,7 +53,8 @@ static double *take(double **memory, ptrdiff_t *size, ptrdiff_t n)
 }
 
 static void take_units(
-    InUnits *units, ptrdiff_t longest_task, double **memory, ptrdiff_t *size)
+    InUnits *units, const Learner *learner, ptrdiff_t longest_task, double **memory,
+    ptrdiff_t *size)
 {
     const ptrdiff_t n = n_columns(&units->layout);
     double **const arrays[] = {
@@ -57,7 +64,8 @@ static void take_units(
         &units->coordinates.size, &units->coordinates.shift};
     for (size_t k = 0; k < sizeof(arrays) / sizeof(*arrays); k++)
         *arrays[k] = take(memory, size, n);
-    units->X = take(memory, size, longest_task * units->layout.n_weights);
+    if (learner->data == &units->data)
+        units->X = take(memory, size, longest_task * units->layout.n_weights);
     units->y = take(memory, size, longest_task);
     units->weight = take(memory, size, longest_task);
     units->data.X.doubles = units->X, units->data.y = units->y;
@@ -121,7 +129,7 @@ static int enter_units(
         return 0;
     make_coordinates(&units->coordinates, &units->after, kind->degree ? target : NULL,
                      &units->layout);
-    standardize_rows(&rows, &units->coordinates, units->X, units->y);
+    if (units->X) standardize_rows(&rows, &units->coordinates, units->X, units->y);
     units->data.X.n_rows = end - begin, units->data.weight = rows.weight;
     if (kind->scales_parameter)
         units->inner.parameter = inner->parameter * (1.0 / units->coordinates.unit);

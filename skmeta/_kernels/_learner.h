@@ -8,8 +8,9 @@ typedef struct {
     ptrdiff_t size;    /* and in the loops, where it may be padded */
     int in_blocks;
 #ifdef BLOCKS
-    Shape shape; /* of a parameter */
-    Shape rows;  /* of a row of `data`, which may be padded like a parameter */
+    Shape shape;            /* of a parameter */
+    Shape rows;             /* as it reads them: in units, they are padded, too */
+    const Reading *reading; /* in units, or NULL */
 #endif
 } Learner;
 
@@ -71,7 +72,8 @@ INLINE int learn(const Learner *learner, Task *task, double *scratch)
     const Data *data = learner->data;
 #ifdef BLOCKS
     if (learner->in_blocks)
-        return learn_blocks(data, learner->inner, &learner->rows, task, scratch);
+        return learn_blocks(data, learner->inner, &learner->rows, learner->reading, task,
+                            scratch);
 #endif
     double *buffer = scratch + samples_scratch(learner->inner, learner->size);
     return learn_samples(data, learner->inner, task, scratch, buffer);

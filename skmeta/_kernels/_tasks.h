@@ -1,4 +1,5 @@
 /* The loop over tasks. Included once for each instruction set, which names KERNEL. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +23,14 @@
 #endif
 #include "_loss_types.h"
 #include "_samples.h"
+#include "_units.h"
 #ifdef BLOCKS
 #include "_blocks.h"
 #endif
 #include "_learner.h"
+#include "_in_units.h"
 #include "_step_sizes.h"
 #include "_touched.h"
-#include "_units.h"
-#include "_in_units.h"
 
 static double *aligned_zeros(ptrdiff_t n, void **memory)
 {
@@ -295,17 +296,18 @@ static enum Outcome learn_task(Loop *loop, ptrdiff_t t)
     const ManyTasks *tasks = loop->tasks;
     const ptrdiff_t begin = tasks->starts[t], end = tasks->starts[t + 1];
     const int is_known = tasks->own_index && tasks->own_index[t] >= 0;
+    const Data *data = loop->data;
     const double weight = sqrt((double)(end - begin));
     const int in_units = algorithm->units.learned;
     double *out = tasks->parameters ? tasks->parameters + t * loop->learner.natural
                                     : NULL;
     double factor = 1.0;
-    if (!columns_fit(loop->data, begin, end)) return NOT_IN_X;
+    if (!columns_fit(data, begin, end)) return NOT_IN_X;
 
     loop->n_tasks += 1.0;
     if (in_units) {
-        if (!enter_units(&loop->units, &algorithm->units, loop->data, loop->inner,
-                         begin, end))
+        if (!enter_units(&loop->units, &algorithm->units, data, loop->inner, begin,
+                         end))
             return NOT_FINITE;
         factor = loss_factor(&loop->units, &algorithm->units);
     }
@@ -318,8 +320,9 @@ static enum Outcome learn_task(Loop *loop, ptrdiff_t t)
     const double *start = find_start(loop, t, is_known);
     for (ptrdiff_t k = 0; k < algorithm->n_candidates; k++) {
         Run *run = loop->runs + k;
-        run->task.begin = in_units ? 0 : begin;
-        run->task.end = in_units ? end - begin : end;
+        /* rows in units may be copied to a place of their own */
+        run->task.begin = loop->learner.data == data ? begin : 0;
+        run->task.end = run->task.begin + (end - begin);
         loop->few = touches_few(loop, &run->task, is_known);
         learn_run(loop, run, start, share, out);
     }
@@ -373,7 +376,7 @@ static ptrdiff_t take_memory(Loop *loop, double *memory)
             const ptrdiff_t length = tasks->starts[t + 1] - tasks->starts[t];
             if (length > longest) longest = length;
         }
-        take_units(&loop->units, longest, &memory, &size);
+        take_units(&loop->units, &loop->learner, longest, &memory, &size);
     }
     const ptrdiff_t bytes = n_runs * (ptrdiff_t)sizeof(Run);
     loop->runs = (Run *)take(&memory, &size, bytes / (ptrdiff_t)sizeof(double) + 1);
