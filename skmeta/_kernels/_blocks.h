@@ -66,9 +66,6 @@ static void unpack(double *theta, const double *padded, const Shape *shape)
     }
 }
 
-/* Processors do not see far enough ahead where the next block is this far away. */
-enum { LONG_ROW = 256 };
-
 typedef struct {
     const double *x[4]; /* `width` values each */
     double y[4];

@@ -144,6 +144,25 @@ INLINE vec_bits tail_of(const Layout *layout)
 #endif
 }
 
+/* Processors do not see far enough ahead where the next four rows are this far away. */
+enum { LONG_ROW = 256 };
+
+INLINE void ask_for_rows(
+    const Matrix *X, const int single, const ptrdiff_t begin[4], ptrdiff_t j)
+{
+#ifdef BLOCKS
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++) {
+        if (single)
+            __builtin_prefetch(X->floats + begin[a] + j, 0, 2);
+        else
+            __builtin_prefetch(X->doubles + begin[a] + j, 0, 2);
+    }
+#else
+    (void)X, (void)single, (void)begin, (void)j;
+#endif
+}
+
 /* ---- moments of the rows of a task */
 
 /* Weighted sums of the deviations from `center` and of their squares. */
@@ -177,8 +196,10 @@ INLINE void add_four_rows(
     const ptrdiff_t d = layout->n_features, head = head_of(layout);
     const Matrix *X = &rows->data->X;
     const vec_bits tail = tail_of(layout), all = tail | ~tail;
-    for (ptrdiff_t j = 0; j < head; j += LANES)
+    for (ptrdiff_t j = 0; j < head; j += LANES) {
+        if (d >= LONG_ROW) ask_for_rows(X, single, begin, j + 4 * d);
         add_deviations(sums, X, single, begin, weight, j, j, all);
+    }
     if (head && head < d)
         add_deviations(sums, X, single, begin, weight, d - LANES,
                        layout->n_weights - LANES, tail);
@@ -318,6 +339,7 @@ INLINE void standardize(
     const ptrdiff_t d = reading->layout->n_features, head = head_of(reading->layout);
     for (ptrdiff_t j = 0; j < head; j += LANES) {
         const vec center = load(location + j), factor = load(scale + j);
+        if (n == 4 && d >= LONG_ROW) ask_for_rows(X, single, begin, j + 4 * d);
 #pragma GCC unroll 4
         for (int a = 0; a < n; a++)
             store(out + a * width + j,
