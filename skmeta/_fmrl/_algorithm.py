@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from skmeta import _kernels
 from skmeta._fmrl._task_parameter import Average, Last, TaskParameter
@@ -91,7 +90,8 @@ class Algorithm:
 
     def can_compile(self, X: Any) -> bool:
         """Whether the compiled loop learns the tasks of this matrix, one by one."""
-        return self.plan is not None and not (self.standardize and sp.issparse(X))
+        is_served = isinstance(X, np.ndarray) or not self.standardize
+        return is_served and self.plan is not None
 
     def __getstate__(self) -> dict[str, Any]:
         state = vars(self).copy()
