@@ -18,7 +18,13 @@ from skmeta import _kernels
 from skmeta._fmrl._task_parameter import Average, Last, TaskParameter
 from skmeta._learners._protocol import Capability, InnerLearner
 from skmeta._step_matrices import diagonals
-from skmeta.meta_step_size import Constant, FollowTheLeader, LinearDecay, MetaStepSize
+from skmeta.meta_step_size import (
+    Constant,
+    FollowTheLeader,
+    FollowTheRows,
+    LinearDecay,
+    MetaStepSize,
+)
 from skmeta.step_size import ARUBA, Doubling, Fixed, StepSize
 
 # What the compiled loop knows of a class, but not of a subclass, which may compute
@@ -31,6 +37,7 @@ _STEP_SIZES: dict[type, Callable[[Any], tuple[str, tuple[float, ...]]]] = {
 _META_STEP_SIZES: dict[type, Callable[[Any], tuple[str, tuple[float, ...]]]] = {
     Constant: lambda rule: ("constant", (rule.value,)),
     FollowTheLeader: lambda rule: ("ftl", ()),
+    FollowTheRows: lambda rule: ("constant", (0.0,)),
     LinearDecay: lambda rule: ("linear", (rule.first, rule.final, rule.n_tasks)),
 }
 _AVERAGES = {Average: True, Last: False}

@@ -13,8 +13,9 @@ from sklearn.utils import check_random_state
 from skmeta._fmrl._algorithm import Algorithm
 from skmeta._fmrl._configure import NESTED, Configuration, configure, inner_estimator
 from skmeta._fmrl._loop import KnownStarts, Options, learn
-from skmeta._fmrl._pooled import pooled
+from skmeta._fmrl._pooled import pooled, usable
 from skmeta._fmrl._replay import replay
+from skmeta._fmrl._row_leader import RowLeader
 from skmeta._fmrl._state import HISTORY, State
 from skmeta._fmrl._task_parameter import TASK_PARAMETERS
 from skmeta._learners._protocol import Capability
@@ -171,8 +172,15 @@ class BaseFMRL(BaseMeta):
             phi, weight = pooled(reading.batch, objective, shape)
         else:
             phi_given = False
+        leader = None
         if objective is not None:
             check_offset(phi, "init", objective.bias)
+            if algorithm.meta_step_size.follows_rows:
+                penalties = algorithm.meta_step_size.penalties
+                leader = RowLeader(shape, penalties, objective.bias)
+                if weight:
+                    leader.start_at(phi)
+                    leader.observe(usable(reading.batch).joined(), objective)
         meta_state = algorithm.meta_step_size.start()
         if weight:
             algorithm.meta_step_size.share(meta_state, 0, weight, False)
@@ -184,6 +192,7 @@ class BaseFMRL(BaseMeta):
             rule_state=algorithm.step_size.start(shape),
             meta_state=meta_state,
             moments=Moments(shape[1] - 1),
+            row_leader=leader,
             phi_given=phi_given,
             seed=int(check_random_state(self.random_state).randint(2**31)),
             n_tasks=0,
@@ -331,7 +340,7 @@ class BaseFMRL(BaseMeta):
             coordinates,
             inner_estimator(self, is_valid=unchanged),
             task,
-            learned.phi,
+            learned.shared,
             algorithm.propose(rule, learned.rule_state, learner, len(task)),
             average=algorithm.task_parameter.needs_average,
             **attributes,
@@ -342,12 +351,12 @@ class BaseFMRL(BaseMeta):
     @learned_attribute
     def coef_(self, learned: State) -> np.ndarray:
         """Weights of the shared initialization."""
-        return learned.target.shape_coef(learned.phi.copy())[0]
+        return learned.target.shape_coef(learned.shared.copy())[0]
 
     @learned_attribute
     def intercept_(self, learned: State) -> np.ndarray:
         """Intercept of the shared initialization."""
-        return learned.target.shape_coef(learned.phi.copy())[1]
+        return learned.target.shape_coef(learned.shared.copy())[1]
 
     @learned_attribute
     def step_size_(self, learned: State) -> float | np.ndarray:

@@ -14,11 +14,17 @@ from sklearn.base import clone, is_classifier, is_regressor
 
 from skmeta._fmrl._algorithm import Algorithm, check_state
 from skmeta._fmrl._loop import Options
+from skmeta._fmrl._row_leader import MOST_NUMBERS, fits
 from skmeta._fmrl._task_parameter import TASK_PARAMETERS
 from skmeta._learners._foreign import ForeignLearner
 from skmeta._learners._protocol import Capability, InnerLearner
 from skmeta._parameters import ParameterWatch
-from skmeta.meta_step_size import META_STEP_SIZES, Constant, MetaStepSize
+from skmeta.meta_step_size import (
+    META_STEP_SIZES,
+    Constant,
+    FollowTheRows,
+    MetaStepSize,
+)
 from skmeta.step_size import STEP_SIZES, Fixed, StepSize
 
 NESTED = ("estimator", "step_size", "meta_step_size")  # may have parameters themselves
@@ -71,7 +77,7 @@ def configure(
         learner=learner,
         task_parameter=TASK_PARAMETERS[estimator.task_parameter],
         step_size=step_size,
-        meta_step_size=_meta_step_size(estimator.meta_step_size),
+        meta_step_size=_meta_step_size(estimator, learner, shape),
         standardize=estimator.standardize,
         shape=shape,
     )
@@ -129,8 +135,14 @@ def _step_size(value: Any, learner: InnerLearner) -> StepSize:
     return _resolved(value, StepSize, "step_size")
 
 
-def _meta_step_size(value: Any) -> MetaStepSize:
+def _meta_step_size(
+    estimator: Any, learner: InnerLearner, shape: tuple[int, int]
+) -> MetaStepSize:
+    value = estimator.meta_step_size
     if isinstance(value, str):
+        is_default = value == "ftl" and estimator.task_parameter == "last"
+        if is_default and estimator.standardize and learner.objective and fits(shape):
+            return FollowTheRows()
         return META_STEP_SIZES[value]
     if isinstance(value, Real):
         return Constant(float(value))
@@ -185,6 +197,11 @@ class Given(NamedTuple):
         """Whether the step size is not left to the learner."""
         rule = self.algorithm.step_size
         return not rule.uses_eta0
+
+    @property
+    def follows_rows(self) -> bool:
+        """Whether the initialization minimises the losses of all rows."""
+        return self.algorithm.meta_step_size.follows_rows
 
     @property
     def radius(self) -> float:
@@ -261,6 +278,28 @@ REFUSALS: list[Refusal] = [
             f"{given.inner} has radius={given.radius:g}, a ball of raw parameters, but "
             "standardize=True learns in other units: set standardize=False, and scale "
             "the features yourself."
+        ),
+    ),
+    (
+        lambda given: given.follows_rows and given.algorithm.learner.objective is None,
+        lambda given: (
+            f"{given.inner} does not name the loss that it minimises, which "
+            f"FollowTheRows needs: use meta_step_size=FollowTheLeader(), or {_OURS}."
+        ),
+    ),
+    (
+        lambda given: given.follows_rows and np.isfinite(given.radius),
+        lambda given: (
+            f"{given.inner} has radius={given.radius:g}, but FollowTheRows does not "
+            "keep to a ball: use meta_step_size=FollowTheLeader()."
+        ),
+    ),
+    (
+        lambda given: given.follows_rows and not fits(given.algorithm.shape),
+        lambda given: (
+            "FollowTheRows keeps n_outputs * (n_features + 2)**2 numbers, at most "
+            f"{MOST_NUMBERS}. Got n_outputs={given.algorithm.shape[0]} and n_features="
+            f"{given.algorithm.shape[1] - 1}: use meta_step_size=FollowTheLeader()."
         ),
     ),
     (

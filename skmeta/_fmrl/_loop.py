@@ -7,6 +7,7 @@ one system of units. These are updated after the meta-batch.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from math import isfinite
 from typing import Any, NamedTuple
@@ -85,11 +86,57 @@ def learn(
     go = _learn_batches
     if options.meta_batch_size == 1 and state.algorithm.can_compile(batch.X):
         go = _learn_compiled
+    if state.row_leader is not None:
+        go = partial(_learn_parts, go)
     bad = go(state, batch, known, parameters, history, options)
     if bad and not options.stops:
         learned = np.delete(history, [t for t, _ in bad])
         history[: len(learned)] = learned
     return bad
+
+
+def _learn_parts(
+    go: Callable[..., Bad],
+    state: State,
+    batch: Batch,
+    known: KnownStarts | None,
+    parameters: np.ndarray | None,
+    history: np.ndarray,
+    options: Options,
+) -> Bad:
+    """Learn in parts, after each of which the initialization follows the rows."""
+    assert state.row_leader is not None
+    size, n_tasks, bad = options.meta_batch_size, batch.n_tasks, []
+    first = 0
+    while first < n_tasks:
+        end = batch.starts[first] + state.row_leader.rows_to_go
+        n = int(np.searchsorted(batch.starts[first + 1 :], end)) + 1
+        last = min(first + -(-n // size) * size, n_tasks)
+        one, part = slice(first, last), batch.tasks(first, last)
+        starts = known and KnownStarts(known.parameters, known.rows[one])
+        filled = None if parameters is None else parameters[one]
+        found = go(state, part, starts, filled, history[one], options)
+        bad += [(first + t, problem) for t, problem in found]
+        if bad and options.stops:
+            break
+        follow_rows(state, part.without([t for t, _ in found]))
+        first = last
+    return bad
+
+
+def follow_rows(state: State, batch: Batch) -> None:
+    """Add rows to the model of all rows, and move the initialization when it is due."""
+    objective, leader = state.algorithm.learner.objective, state.row_leader
+    assert objective is not None and leader is not None
+    if not batch.n_tasks:
+        return
+    if not leader.n_rows:
+        leader.start_at(state.phi)
+    with np.errstate(over="ignore", invalid="ignore"):
+        leader.observe(batch.joined(), objective)
+        if leader.rows_to_go <= 0:
+            leader.solve()
+            state.phi = leader.leader.copy()
 
 
 def _learn_compiled(

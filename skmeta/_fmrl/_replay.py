@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from skmeta._fmrl._loop import MetaBatch
+from skmeta._fmrl._loop import MetaBatch, follow_rows
 from skmeta._fmrl._state import State
 from skmeta._meta._input import Reading
 from skmeta._meta._record import Record
@@ -32,6 +32,8 @@ def replay(state: State, reading: Reading, meta_batch_size: int) -> Iterator[Rec
         for t in range(first, last):
             yield _record(tasks, t - first, reading)
         tasks.move()
+        if state.row_leader is not None:
+            follow_rows(state, batch.tasks(first, last))
 
 
 def _record(tasks: MetaBatch, t: int, reading: Reading) -> Record:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmeta._fmrl._algorithm import Algorithm
+from skmeta._fmrl._row_leader import RowLeader
 from skmeta._meta._history import History
 from skmeta._meta._input import Schema, Target
 from skmeta._meta._known import KnownTasks
@@ -42,6 +43,8 @@ class State:
         Of the meta step size.
     moments : Moments
         Of the rows of the tasks so far; empty without `standardize`.
+    row_leader : RowLeader or None
+        The model of all rows that the initialization follows, if it does.
     phi_given : bool
         Whether the first initialization was given, or computed from rows.
     seed : int
@@ -60,6 +63,7 @@ class State:
     rule_state: np.ndarray
     meta_state: np.ndarray
     moments: Moments
+    row_leader: RowLeader | None
     phi_given: bool
     seed: int
     n_tasks: int
@@ -78,12 +82,15 @@ class State:
             draft.meta_state = self.meta_state.copy()
         if self.algorithm.standardize:
             draft.moments = self.moments.copy()
+        if self.row_leader is not None:
+            draft.row_leader = self.row_leader.copy()
         return draft
 
     @property
     def shared(self) -> np.ndarray:
         """The parameter that predicts for an unknown task."""
-        return self.phi
+        leader = self.row_leader
+        return self.phi if leader is None else leader.latest
 
     def parameters(self, rows: np.ndarray) -> np.ndarray:
         """Raw parameters of known tasks."""
