@@ -140,8 +140,9 @@ def _meta_step_size(
 ) -> MetaStepSize:
     value = estimator.meta_step_size
     if isinstance(value, str):
-        is_default = value == "ftl" and estimator.task_parameter == "last"
-        if is_default and estimator.standardize and learner.objective and fits(shape):
+        is_default = (value, estimator.step_size) == ("ftl", None)
+        is_default &= estimator.task_parameter == "last" and estimator.standardize
+        if is_default and learner.objective is not None and fits(shape):
             return FollowTheRows()
         return META_STEP_SIZES[value]
     if isinstance(value, Real):

@@ -102,7 +102,7 @@ class RowLeader:
 
     @property
     def leader(self) -> Array:
-        """The minimiser with the penalty that has predicted best, as last solved for."""
+        """The minimiser for the best penalty so far, as last solved for."""
         return self.candidates[self._losses.argmin()]
 
     @property
