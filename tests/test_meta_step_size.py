@@ -12,11 +12,13 @@ from skmeta.meta_step_size import (
     META_STEP_SIZES,
     Constant,
     FollowTheLeader,
+    FollowTheRows,
     LinearDecay,
     MetaStepSize,
 )
 
-RULES = [FollowTheLeader(), Constant(0.7), LinearDecay(0.7, final=0.25, n_tasks=4)]
+LEADER = FollowTheLeader()
+RULES = [LEADER, Constant(0.7), LinearDecay(0.7, final=0.25, n_tasks=4)]
 ROOTS = np.sqrt([4, 9, 1, 25, 2, 2, 7])
 SUMS = np.cumsum(ROOTS)
 INIT = [1.0, -2.0, 0.5]
@@ -90,7 +92,7 @@ def test_initialization_moves_by_its_share(inner, rule, init, data):
 @on_all_learners
 def test_leader_is_the_weighted_mean_of_all_task_parameters(inner, init, data):
     X, y, tasks = data
-    model = model_for("regression", inner=inner, meta_step_size="ftl", init=init)
+    model = model_for("regression", inner=inner, meta_step_size=LEADER, init=init)
     model.fit(X, y, tasks=tasks)
     weights = np.sqrt(np.bincount(tasks))
     mean_coef = np.average(model.task_coef_, axis=0, weights=weights)
@@ -103,7 +105,7 @@ def test_leader_is_the_weighted_mean_of_all_task_parameters(inner, init, data):
 def test_leader_minimises_the_weighted_distances_exactly(inner, data):
     """(G3): sum of distances paid = sum at the best fixed phi + the price of not
     knowing it."""
-    phis, thetas, lengths = run(data, inner, meta_step_size="ftl", init=INIT)
+    phis, thetas, lengths = run(data, inner, meta_step_size=LEADER, init=INIT)
     w = np.sqrt(lengths)
     paid = w / 2 * ((thetas - phis[:-1]) ** 2).sum(axis=1)
     leader = np.average(thetas, axis=0, weights=w)
@@ -139,7 +141,7 @@ def test_parameters_clone_and_repr(rule):
 @pytest.mark.parametrize(
     "value, rule",
     [
-        ("ftl", FollowTheLeader()),
+        ("ftl", FollowTheRows()),
         ("aogd", FollowTheLeader()),
         (0.3, Constant(0.3)),
         (1, Constant(1.0)),

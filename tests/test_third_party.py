@@ -25,7 +25,7 @@ from skmeta import FMRLRegressor, step_size
 from skmeta.datasets import make_task_regression
 from skmeta.linear_model import Capability, OGDClassifier, OGDRegressor, Outcome
 from skmeta.losses import Hinge, Pinball
-from skmeta.meta_step_size import MetaStepSize
+from skmeta.meta_step_size import FollowTheLeader, MetaStepSize
 from skmeta.metrics import regret_report
 from skmeta.step_size import StepSize
 
@@ -521,7 +521,9 @@ def test_loss_may_return_python_floats(known):
 
     X, y, tasks = known
     models = [
-        FMRLRegressor(OGDRegressor(loss, update="ogd")).fit(X, y, tasks=tasks)
+        FMRLRegressor(
+            OGDRegressor(loss, update="ogd"), meta_step_size=FollowTheLeader()
+        ).fit(X, y, tasks=tasks)
         for loss in (Tilted(), LogCosh())
     ]
     assert_array_equal(*map(weights_of, models))

@@ -13,9 +13,8 @@ from sklearn.utils import check_random_state
 from skmeta._fmrl._algorithm import Algorithm
 from skmeta._fmrl._configure import NESTED, Configuration, configure, inner_estimator
 from skmeta._fmrl._loop import KnownStarts, Options, learn
-from skmeta._fmrl._pooled import pooled, usable
+from skmeta._fmrl._pooled import first_row_leader, pooled
 from skmeta._fmrl._replay import replay
-from skmeta._fmrl._row_leader import RowLeader
 from skmeta._fmrl._state import HISTORY, State
 from skmeta._fmrl._task_parameter import TASK_PARAMETERS
 from skmeta._learners._protocol import Capability
@@ -172,15 +171,8 @@ class BaseFMRL(BaseMeta):
             phi, weight = pooled(reading.batch, objective, shape)
         else:
             phi_given = False
-        leader = None
         if objective is not None:
             check_offset(phi, "init", objective.bias)
-            if algorithm.meta_step_size.follows_rows:
-                penalties = algorithm.meta_step_size.penalties
-                leader = RowLeader(shape, penalties, objective.bias)
-                if weight:
-                    leader.start_at(phi)
-                    leader.observe(usable(reading.batch).joined(), objective)
         meta_state = algorithm.meta_step_size.start()
         if weight:
             algorithm.meta_step_size.share(meta_state, 0, weight, False)
@@ -192,7 +184,9 @@ class BaseFMRL(BaseMeta):
             rule_state=algorithm.step_size.start(shape),
             meta_state=meta_state,
             moments=Moments(shape[1] - 1),
-            row_leader=leader,
+            row_leader=first_row_leader(
+                algorithm, phi, reading.batch if weight else None
+            ),
             phi_given=phi_given,
             seed=int(check_random_state(self.random_state).randint(2**31)),
             n_tasks=0,
@@ -215,6 +209,13 @@ class BaseFMRL(BaseMeta):
                     f"{name} changed from {old} to {new} since the last call, which "
                     "cannot use what the first one has learned. Call fit to start "
                     "again."
+                )
+        if draft.row_leader is not None:
+            old, new = before.meta_step_size, algorithm.meta_step_size
+            if not np.array_equal(old.penalties, new.penalties):
+                raise ValueError(
+                    f"meta_step_size changed from {old} to {new} since the last call. "
+                    "Call fit to start again."
                 )
         if before.standardize != algorithm.standardize:
             raise ValueError(

@@ -55,12 +55,16 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         in measurements, if the inner learner takes one step size per parameter;
         'isotropic' for `update='eg'`; 'fixed' otherwise.
     meta_step_size : float, {'ftl', 'aogd'} or MetaStepSize, default='ftl'
-        How far the shared initialization moves towards the parameter of a finished
-        task, as a share of the distance: a constant in [0, 1] (Reptile), a name, or an
-        object of :mod:`skmeta.meta_step_size`. 0 is single-task learning; with 1 every
-        task starts at the parameter of the previous one. With 'ftl' the initialization
-        is the mean of all task parameters, weighted by the root of the number of their
-        samples; 'aogd' is another name of 'ftl'.
+        How the shared initialization moves after a task: by a constant share in [0, 1]
+        of the way to the parameter of the task (Reptile), by a name, or by an object of
+        :mod:`skmeta.meta_step_size`. 0 is single-task learning; with 1 every task
+        starts at the parameter of the previous one. 'ftl' follows the leader. In the
+        papers, and by `FollowTheLeader()`, this is the mean of all task parameters,
+        weighted by the root of the number of their samples. With the default
+        `step_size`, `task_parameter` and `standardize`, it is the best single model for
+        all rows so far, `FollowTheRows()`, the most accurate in measurements, if the
+        inner learner has a loss and the parameter is small enough. 'aogd' is another
+        name of `FollowTheLeader()`.
     task_parameter : {'last', 'average', 'regularized', 'optimum'}, default='last'
         The parameter that represents a finished task: the last iterate; the average of
         the iterates at which gradients were taken; the minimiser of the task's loss

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmeta._batch import Batch, Objective
+from skmeta._fmrl._algorithm import Algorithm
+from skmeta._fmrl._row_leader import RowLeader
 from skmeta._solvers import TaskLoss, minimize
 from skmeta._sparse import check_indices
 from skmeta.losses import Loss
@@ -57,6 +59,25 @@ def pooled(
     if size > objective.radius:
         phi *= objective.radius / size
     return phi, float(np.sqrt(np.diff(batch.starts)).sum())
+
+
+def first_row_leader(
+    algorithm: Algorithm, phi: np.ndarray, batch: Batch | None
+) -> RowLeader | None:
+    """The model of all rows that the initialization will follow, if it does.
+
+    `batch` is that whose rows phi was computed from, if it was.
+    """
+    rule: Any = algorithm.meta_step_size
+    if not rule.follows_rows:
+        return None
+    objective = algorithm.learner.objective
+    assert objective is not None
+    leader = RowLeader(algorithm.shape, rule.penalties, objective.bias)
+    if batch is not None:
+        leader.start_at(phi)
+        leader.observe(usable(batch).joined(), objective)
+    return leader
 
 
 def usable(batch: Batch) -> Batch:

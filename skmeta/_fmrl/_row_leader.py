@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from skmeta import _kernels
 from skmeta._batch import Objective, Task
 from skmeta._units import NOT_VARIED
 from skmeta.losses import Array, Loss
@@ -50,6 +51,11 @@ def parabola(
     return slope, np.maximum(curvature, np.abs(slope) / longest)
 
 
+def _added(start: Array, rows: Array) -> Array:
+    """start + rows[0] + rows[1] + ..., in this order, so that calls can be split."""
+    return np.add.reduce(np.vstack([start, rows]), axis=0)
+
+
 class RowLeader:
     """The minimiser of the losses of all rows so far, with a ridge penalty.
 
@@ -79,6 +85,7 @@ class RowLeader:
         n_outputs, width = shape
         self.n_rows, self._due_at, self._solved_at = 0, 1, 0
         self._penalties, self._bias = np.array(penalties, dtype=np.float64), bias
+        self._leader, self._spread = 0, 1.0
         self.start_at(np.zeros(shape))
         self._losses = np.zeros(len(penalties))
         # of the features, a one and the response; and of the target alone
@@ -96,14 +103,13 @@ class RowLeader:
         """An independent copy."""
         twin = RowLeader.__new__(RowLeader)
         vars(twin).update(vars(self))
-        for name in ("_losses", "_sums", "_powers"):
-            setattr(twin, name, getattr(self, name).copy())
+        twin._sums = self._sums.copy()
         return twin
 
     @property
     def leader(self) -> Array:
         """The minimiser for the best penalty so far, as last solved for."""
-        return self.candidates[self._losses.argmin()]
+        return self.candidates[self._leader]
 
     @property
     def latest(self) -> Array:
@@ -132,19 +138,26 @@ class RowLeader:
             self._add(Task(X, task.y[part], weight), objective)
 
     def _add(self, task: Task, objective: Objective) -> None:
-        loss, width = objective.loss, self._origin.shape[1]
-        if not self.n_rows and self._bias:
+        loss, bias, width = objective.loss, self._bias, self._origin.shape[1]
+        first = not self.n_rows
+        if first and bias:
             level = 0.0 if loss.degree is None else np.median(task.y)
             self._reference = np.concatenate([np.median(task.X, axis=0), [0.0, level]])
         rows = task.loss(objective, len(self._origin))
-        scores = rows.design @ self.candidates.reshape(-1, width).T
-        scores = scores.reshape(len(task), *self.candidates.shape[:2])
-        losses = loss.value(rows.targets[:, np.newaxis], scores).sum(axis=2)
-        self._losses += self.n_rows * (rows.weight @ losses)
+        before = self.n_rows + np.arange(len(task))
         self.n_rows += len(task)
         deviation = task.y - self._reference[-1]
-        self._powers += rows.weight @ np.vander(deviation, 3, increasing=True)
-        present = scores[:, self._losses.argmin()]
+        powers = rows.weight[:, np.newaxis] * np.vander(deviation, 3, increasing=True)
+        self._powers = _added(self._powers, powers)
+        if first:
+            self._spread = self._find_spread()
+        candidates = self.candidates.reshape(-1, width)
+        scores = np.einsum("ip,qp->iq", rows.design, candidates, optimize=False)
+        scores = scores.reshape(len(task), *self.candidates.shape[:2])
+        losses = loss.value(rows.targets[:, np.newaxis], scores).sum(axis=2)
+        losses *= (before * rows.weight)[:, np.newaxis]
+        self._losses = _added(self._losses, losses)
+        present = scores[:, self._leader]
         slope, curvature = parabola(loss, rows.targets, present, self._spread)
         step = np.divide(slope, curvature, out=np.zeros_like(slope), where=slope != 0)
         response = present - step - self._reference[-1]
@@ -153,10 +166,9 @@ class RowLeader:
         weights = rows.weight[:, np.newaxis] * curvature
         for k, sums in enumerate(self._sums):
             z[:, -1] = response[:, k]
-            sums += (z.T * weights[:, k]) @ z
+            _kernels.add_products(z, np.ascontiguousarray(weights[:, k]), sums)
 
-    @property
-    def _spread(self) -> float:
+    def _find_spread(self) -> float:
         """Standard deviation of the targets; 1 where they do not vary."""
         weight, total, squares = self._powers
         variance = (squares - total * total / weight) / weight
@@ -169,6 +181,7 @@ class RowLeader:
             if sums[-2, -2] > 0:
                 self._solve(sums, candidates[:, k])
         self.candidates, self._latest = candidates, None
+        self._leader, self._spread = int(self._losses.argmin()), self._find_spread()
         self._solved_at = self.n_rows
         more = max(GROWTH, ROWS_PER_COEFFICIENT * len(self._sums[0]) / self.n_rows)
         self._due_at = int(np.ceil((1.0 + more) * self.n_rows))

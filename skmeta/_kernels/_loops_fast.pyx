@@ -596,3 +596,21 @@ def learn_tasks(
     if done < 0:
         raise refusal(done)
     return done
+
+
+def add_products(
+    const double[:, ::1] rows, const double[::1] weight, double[:, ::1] sums
+):
+    """sums += weight_i * outer(rows_i, rows_i), row by row."""
+    cdef Py_ssize_t n = rows.shape[1], i, j, k
+    cdef double w
+    if len(weight) != len(rows) or len(sums) != n or sums.shape[1] != n:
+        raise ValueError("The sums and the weights do not fit the rows.")
+    if not n or not len(rows):
+        return
+    with nogil:
+        for i in range(rows.shape[0]):
+            for j in range(n):
+                w = weight[i] * rows[i, j]
+                for k in range(n):
+                    sums[j, k] += w * rows[i, k]

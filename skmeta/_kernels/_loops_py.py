@@ -241,3 +241,17 @@ def encode_labels(y: np.ndarray, classes: np.ndarray) -> Array:
     is_known = classes.take(index, mode="clip") == y
     codes = np.where(is_known, index, np.nan)
     return 2.0 * codes - 1.0 if len(classes) == 2 else codes
+
+
+def add_products(rows: np.ndarray, weight: np.ndarray, sums: np.ndarray) -> None:
+    """sums += weight_i * outer(rows_i, rows_i), row by row, so that calls can be split.
+
+    Parameters
+    ----------
+    rows : float64 ndarray of shape (n_rows, n)
+    weight : float64 ndarray of shape (n_rows,)
+    sums : float64 ndarray of shape (n, n)
+        Updated in place.
+    """
+    for w, row in zip(weight, rows, strict=True):
+        sums += np.outer(w * row, row)
