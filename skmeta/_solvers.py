@@ -220,13 +220,14 @@ def _minimiser(
     pull: Array,
     radius: float,
     toward: Array | None = None,
+    extra: Array | float = 0.0,
 ) -> _Minimiser:
     """argmin L(theta) + sum_j pull_j (theta_j - center_j)**2 / 2 in the ball.
 
     `toward`: the point to which the sharpened minimiser is nearest, where that does not
-    follow from the gradient.
+    follow from the gradient. `extra`: the gradient of one more, linear, term.
     """
-    linear = pieces.slope.T @ task.design
+    linear = pieces.slope.T @ task.design + extra
     problem = interior.Problem(
         task.design,
         pieces.kinks,
@@ -240,44 +241,52 @@ def _minimiser(
     )
     with np.errstate(over="ignore", invalid="ignore"):  # of scores far away
         found = interior.solve(problem)
-    theta, on_sphere = found.theta, found.on_sphere
-    if on_sphere:
+    theta = found.theta
+    if found.on_sphere:
         theta = theta * (radius / np.linalg.norm(theta))
-    if pieces.smooth is not None:
-        return _Minimiser(theta, on_sphere, 0, found.misfit)
-    is_above = pieces.jumps * (found.state > 0)
-    gradient = linear + is_above.sum(axis=0).T @ task.design
-    root = np.sqrt(pull)
-    if toward is None and pull.any():
-        same = np.ptp(pull) == 0
-        if on_sphere and not same:
-            return _Minimiser(theta, on_sphere, 0, found.misfit)
-        toward = pull * center - gradient if on_sphere else center - gradient / pull
-        root = np.ones_like(root) if same else root
-    else:
-        root = np.ones_like(root)
-        if toward is None:
-            toward = -gradient if on_sphere else theta
-    held = found.state == 0
-    sharp, rank = _sharpened(task, pieces.kinks, held, toward, root, on_sphere, radius)
+    goal = None
+    if pieces.smooth is None:
+        goal = _goal(problem, found, theta, toward)
+    if goal is None:
+        return _Minimiser(theta, found.on_sphere, 0, found.misfit)
+    sharp, rank = _sharpened(problem, found, *goal)
 
     def value(theta: Array) -> float:
-        return task.value(theta) + float((pull * (theta - center) ** 2).sum()) / 2
+        others = (0.5 * pull * (theta - center) ** 2 + extra * theta).sum()
+        return task.value(theta) + float(others)
 
     before = value(theta)
     if np.isfinite(sharp).all() and value(sharp) <= before + 1e-15 * abs(before):
         theta = sharp
-    return _Minimiser(theta, on_sphere, rank, found.misfit)
+    return _Minimiser(theta, found.on_sphere, rank, found.misfit)
+
+
+def _goal(
+    problem: interior.Problem,
+    found: interior.Solution,
+    theta: Array,
+    toward: Array | None,
+) -> tuple[Array, Array] | None:
+    """What the sharpened minimiser is nearest to, and the weights of the distance.
+
+    Where the scores that are not at a kink stay on their sides, the loss is linear.
+    None: on the sphere with different pulls there is no closed form.
+    """
+    pull, center = problem.pull, problem.center
+    ones = np.ones_like(pull)
+    if toward is not None:
+        return toward, ones
+    is_above = problem.jumps * (found.state > 0)
+    gradient = problem.linear + is_above.sum(axis=0).T @ problem.design
+    if not pull.any():
+        return (-gradient if found.on_sphere else theta), ones
+    if found.on_sphere:
+        return None if np.ptp(pull) else (pull * center - gradient, ones)
+    return center - gradient / pull, np.sqrt(pull) if np.ptp(pull) else ones
 
 
 def _sharpened(
-    task: TaskLoss,
-    kinks: Array,
-    held: NDArray[np.bool_],
-    toward: Array,
-    root: Array,
-    on_sphere: bool,
-    radius: float,
+    problem: interior.Problem, found: interior.Solution, toward: Array, root: Array
 ) -> tuple[Array, int]:
     """The point nearest to `toward` with the held scores exactly at their kinks.
 
@@ -285,18 +294,19 @@ def _sharpened(
     the held rows do not see of `toward` counts.
     """
     fixed, free, rank = np.zeros_like(toward), toward.copy(), toward.shape[1]
+    radius = problem.radius
     for k in range(len(toward)):
-        level, rows = np.nonzero(held[:, :, k])
-        A, b = task.design[rows] / root[k], kinks[level, rows, k]
+        level, rows = np.nonzero(found.state[:, :, k] == 0)
+        A, b = problem.design[rows] / root[k], problem.kinks[level, rows, k]
         sides = np.column_stack([b, A @ (root[k] * toward[k])])
         if len(rows):
-            solved, _, found, _ = np.linalg.lstsq(A, sides, rcond=None)
+            solved, _, n_seen, _ = np.linalg.lstsq(A, sides, rcond=None)
             fixed[k] = solved[:, 0] / root[k]
             free[k] -= solved[:, 1] / root[k]
-            rank = min(rank, int(found))
+            rank = min(rank, int(n_seen))
         else:
             rank = 0
-    if on_sphere:
+    if found.on_sphere:
         room, length = radius**2 - float(np.vdot(fixed, fixed)), np.linalg.norm(free)
         free *= np.sqrt(max(room, 0.0)) / length if length > 0 else 0.0
     return fixed + free, rank
@@ -572,3 +582,39 @@ def _refuse_unbounded(task: TaskLoss) -> NoReturn:
         f"The classes of the task can be separated, so its {name} has no minimum: give "
         "the estimator a radius."
     )
+
+
+# ---- growth
+
+
+def growth(task: TaskLoss, center: Array, delta: float, radius: float) -> float:
+    """The least L(theta) - L(center) on a part of the ball of this radius.
+
+    It is where <center, theta> <= (radius**2 - delta**2 + ||center||**2) / 2, which is
+    so at distance delta from the centre, a minimiser in the ball. The multiplier of
+    this condition is found by bisection.
+    """
+    square = float(np.vdot(center, center))
+    most = 0.5 * (radius**2 - delta**2 + square)
+    if square <= most:
+        return 0.0
+    pieces, none = _Pieces.of(task), np.zeros_like(center)
+
+    def at(multiplier: float) -> Array:
+        linear = multiplier * center
+        return _minimiser(task, pieces, none, none, radius, extra=linear).theta
+
+    def excess(multiplier: float) -> float:
+        return float(np.vdot(center, at(multiplier))) - most
+
+    slopes = task.loss.slope(task.targets, task.design @ center.T)
+    gradient = (task.weight[:, np.newaxis] * slopes).T @ task.design
+    high = float(np.linalg.norm(gradient)) / np.sqrt(square)
+    high = high if high > 0 else float(task.weight.sum()) / np.sqrt(square)
+    while excess(high) > 0 and high < 1e12:
+        high *= 4.0
+    root = brentq(excess, 0.0, high, xtol=1e-12 * high, rtol=1e-12)
+    theta = at(root)
+    # the loss of the nearest parameter that meets the condition
+    theta = theta - center * (max(float(np.vdot(center, theta)) - most, 0.0) / square)
+    return max(task.value(theta) - task.value(center), 0.0)

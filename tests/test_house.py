@@ -35,7 +35,16 @@ each_module = pytest.mark.parametrize("name", TREES)
 
 # A part of the package imports parts of lower layers only; `__init__` imports all.
 LAYERS = [
-    {"_parameters", "_sklearn", "_sparse", "_step_matrices", "_version", "losses"},
+    {
+        "_interior",
+        "_parameters",
+        "_sklearn",
+        "_sparse",
+        "_step_matrices",
+        "_steps",
+        "_version",
+        "losses",
+    },
     {"_labels", "_solvers", "datasets", "meta_step_size", "step_size"},
     {"_batch", "_kernels"},
     {"_checks", "_show_versions", "_units"},
@@ -48,7 +57,15 @@ LAYERS = [
 # They stand above the estimators and know public names of them only; the private
 # modules that they may import know of no estimator.
 ON_PUBLIC_NAMES = {"checkpoint", "inspection", "metrics", "model_selection", "pipeline"}
-WITHOUT_ESTIMATORS = {"_checks", "_labels", "_sklearn", "_step_matrices", "_version"}
+WITHOUT_ESTIMATORS = {
+    "_checks",
+    "_labels",
+    "_sklearn",
+    "_solvers",
+    "_step_matrices",
+    "_steps",
+    "_version",
+}
 
 
 def part_of(name):
@@ -136,7 +153,8 @@ def test_parts_above_the_estimators_use_public_names(name):
 
 
 def test_solvers_know_of_losses_alone():
-    assert parts_used_by("_solvers.py") == {"losses"}
+    assert parts_used_by("_solvers.py") == {"_interior", "losses"}
+    assert parts_used_by("_interior.py") == set()
 
 
 @pytest.mark.parametrize("name", sorted(TREES.keys() - {"_version.py"}))

@@ -359,7 +359,7 @@ LINES = {
     "R": ("8.544", "largest norm of an optimum"),
     "advantage R / V": ("2.616", ""),
     "single-task figure": ("8.544", "R G sqrt(m)"),
-    "lower-bound rate": ("4", "D G sqrt(m)"),
+    "lower-bound rate": ("4", "D G sqrt(m), constant unknown"),
 }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 
 from skmeta import _kernels
-from skmeta._batch import Batch
+from skmeta._batch import Batch, Objective
 from skmeta._fmrl._algorithm import check_observed
 from skmeta._fmrl._state import HISTORY, State
 from skmeta._fmrl._task_parameter import WORTH_A_CALL, Run, TaskParameter
@@ -443,6 +443,16 @@ class MetaBatch:
 
     # ---- move
 
+    @property
+    def raw_objective(self) -> Objective | None:
+        """What the learner minimises, for raw targets."""
+        return self._algorithm.learner.objective
+
+    @property
+    def raw_phi(self) -> np.ndarray:
+        """The shared initialization, raw."""
+        return self._state.phi.copy()
+
     def raw_parameters(self) -> np.ndarray:
         """The raw parameters of the tasks."""
         found = self.leading.parameters
@@ -452,15 +462,18 @@ class MetaBatch:
         inside = np.array([self._start(t) for t in range(self._n)])
         return starts + self.coordinates.displacement(found - inside)
 
-    def move(self) -> None:
-        """Learn the step size, and move towards the weighted mean of the parameters."""
+    def move(self) -> float:
+        """Learn the step size, and move towards the weighted mean of the parameters.
+
+        Returns the share of the way.
+        """
         state, algorithm = self._state, self._algorithm
         learned = np.flatnonzero(self.leading.done)
         if len(self._runs) > 1:
             self._judge()
         state.n_skipped += self._n - len(learned)
         if not learned.size:
-            return
+            return 0.0
         weights = np.sqrt(self.leading.history["n_samples"][learned])
         self._observe_runs(learned)
         is_first = state.n_tasks == 0 and not state.phi_given
@@ -479,6 +492,7 @@ class MetaBatch:
                     self._moments.observe(task, centered=algorithm.centers)
             state.moments = self._moments
         state.phi = self._raw_phi + step
+        return share
 
     def _observe_runs(self, learned: np.ndarray) -> None:
         """Let the rules learn from the tasks."""
