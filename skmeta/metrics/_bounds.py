@@ -271,9 +271,9 @@ def dynamic_similarity(parameters: ArrayLike, path: ArrayLike) -> tuple[float, f
     """
     theta = _check_parameters("parameters", parameters)
     psi = _check_parameters("path", path, theta.shape)
-    n_tasks = len(theta)
-    distances = np.linalg.norm((theta - psi).reshape(n_tasks, -1), axis=1)
-    lengths = np.linalg.norm(np.diff(psi, axis=0).reshape(n_tasks - 1, -1), axis=1)
+    theta, psi = theta.reshape(len(theta), -1), psi.reshape(len(psi), -1)
+    distances = np.linalg.norm(theta - psi, axis=1)
+    lengths = np.linalg.norm(np.diff(psi, axis=0), axis=1)
     return float(np.sqrt(np.mean(distances**2))), float(lengths.sum())
 
 

@@ -437,7 +437,7 @@ def regret_report(
 
 def _replay(estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike | None) -> list[Any]:
     if not callable(getattr(estimator, "replay", None)):
-        estimator, X = last_step(estimator, X, y)
+        estimator, X, tasks = last_step(estimator, X, y, tasks)
     if not callable(getattr(estimator, "replay", None)):
         raise TypeError(
             f"{type(estimator).__name__} cannot learn tasks once more: pass a "
