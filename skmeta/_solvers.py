@@ -326,9 +326,10 @@ def optimum(task: TaskLoss, center: Array, radius: float = np.inf) -> Array:
     """
     if type(task.loss) is SquaredError:
         return _least_squares(task, center, radius)
-    basis = _row_space(task.design)
-    if not len(basis):
-        return _as_near(np.zeros_like(center), center, basis, radius)
+    is_flat = not (task.has_kinks or task.loss.is_strict)
+    basis = np.eye(task.design.shape[1]) if is_flat else _row_space(task.design)
+    if not task.design.any():
+        return _as_near(np.zeros_like(center), center, basis[:0], radius)
     seen = task._replace(design=task.design @ basis.T)
     solve = _with_kinks if task.has_kinks else _without_kinks
     with np.errstate(over="ignore", invalid="ignore"):  # of scores far away
@@ -365,7 +366,8 @@ def _without_kinks(
     elif not task.value(center) < task.value(none):  # it may be far away, or infinite
         start = none
     scale = task.weight @ task.design**2
-    pull = np.tile(NEAREST * scale, (len(center), 1))
+    pull = NEAREST * np.where(scale > 0, scale, scale.mean())
+    pull = np.tile(pull, (len(center), 1))
     best = minimize(task, center, pull, start)
     if not (task.loss.has_minimum or np.isfinite(radius)):
         _refuse_without_minimum(task, best)
@@ -374,8 +376,8 @@ def _without_kinks(
         value = task.value(best)
         if task.value(before) - value <= 1e-13 * (1.0 + abs(value)):
             break
-    if np.linalg.norm(best) > radius:  # the loss is flat there, up to rounding
-        return found.theta, True, True
+    if np.linalg.norm(best) > radius:  # as good, or better by rounding
+        return found.theta, task.loss.is_strict, task.loss.is_strict
     return best, False, task.loss.is_strict
 
 
@@ -387,11 +389,11 @@ def _select_nearest(
     A penalty that is weak enough leaves the loss exactly at its minimum; the minimiser
     of the loss and such a penalty is the nearest one.
     """
-    basis = _row_space(np.vstack([task.design, center]))
-    task = task._replace(design=task.design @ basis.T)
-    theta, center = theta @ basis.T, center @ basis.T
     scale, least = (task.weight @ task.design**2).mean(), task.value(theta)
     if task.has_kinks:
+        basis = _row_space(np.vstack([task.design, center]))
+        task = task._replace(design=task.design @ basis.T)
+        theta, center = theta @ basis.T, center @ basis.T
         pieces = _Pieces.of(task)
         size = float((pieces.jumps * np.abs(pieces.kinks)).sum())
         at_most = least + 1e-12 * (size + abs(least))
@@ -400,13 +402,14 @@ def _select_nearest(
             found = _minimiser(task, pieces, center, pull, radius, center).theta
             if task.value(found) <= at_most:
                 return found @ basis
+        return theta @ basis
     else:
         at_most = least + 1e-9 * abs(least) + 1e-12
         for strength in scale * NEAREST * np.array([1.0, 1e-3, 1e-6]):
             found = regularized(task, center, strength, radius)
             if task.value(found) <= at_most:
-                return found @ basis
-    return theta @ basis
+                return found
+    return theta
 
 
 def _row_space(design: Array) -> Array:

@@ -176,7 +176,8 @@ def test_nothing_in_the_ball_is_better(name, kind, seed, power):
     assert np.linalg.norm(theta) <= radius * (1.0 + 1e-12)
     with np.errstate(over="ignore"):
         value = task.value(theta)
-        size = abs(value) + abs(task.value(0.0 * theta)) + np.abs(task.targets).sum()
+        size = abs(value) + abs(task.value(0.0 * theta)) + 1e-4
+        size += np.abs(task.targets).sum()
         for step in np.repeat([1e-1, 1e-2, 1e-4], 20):
             move = rng.normal(size=theta.shape)
             other = theta + step * radius * move / np.linalg.norm(move)

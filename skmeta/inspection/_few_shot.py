@@ -164,23 +164,16 @@ class FewShotDisplay:
         raw = X if raw is None else raw
         shots = check_counts(n_shots, "n_shots", 0)
         rows, n_left_out = long_enough(rows, shots[-1] + 1)
-        scorer, baselines = check_scoring(model, scoring=scoring), dict(baselines or {})
+        baselines = dict(baselines or {})
+        score = check_scoring(model, scoring=scoring)
         scores = np.empty((len(rows), len(shots) + len(baselines)))
         for i, task in enumerate(rows):
             last = task[shots[-1] :]
-            query, raw_query = (take(X, last), y[last]), (take(raw, last), y[last])
-            adapted = (
-                model.adapt(take(X, task[:k]), y[task[:k]]) if k else model
-                for k in shots
-            )
-            scores[i] = [scorer(one, *query) for one in adapted] + [
-                scorer(one, *raw_query) for one in baselines.values()
+            scores[i, : len(shots)] = _task_scores(model, score, shots, X, y, task)
+            scores[i, len(shots) :] = [
+                score(one, take(raw, last), y[last]) for one in baselines.values()
             ]
-        if not np.isfinite(scores).all():
-            raise ValueError(
-                "The scores of some tasks are NaN or infinite on the rows after the "
-                f"first {shots[-1]}: choose another scoring, or fewer shots."
-            )
+        _check_scores(scores, shots)
         display = cls(
             n_shots=shots,
             scores=scores[:, : len(shots)],
@@ -229,6 +222,25 @@ class FewShotDisplay:
         ax.autoscale(axis="y")
         place_legend(ax, "lower right")
         return self
+
+
+def _task_scores(
+    model: Any, score: Any, shots: np.ndarray, X: Any, y: np.ndarray, task: np.ndarray
+) -> list[float]:
+    """Scores on the last rows of a task, for every number of shots."""
+    last = task[shots[-1] :]
+    adapted = (
+        model.adapt(take(X, task[:k]), y[task[:k]]) if k else model for k in shots
+    )
+    return [score(one, take(X, last), y[last]) for one in adapted]
+
+
+def _check_scores(scores: np.ndarray, shots: np.ndarray) -> None:
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            "The scores of some tasks are NaN or infinite on the rows after the first "
+            f"{shots[-1]}: choose another scoring, or fewer shots."
+        )
 
 
 def _score_name(scoring: str | Callable | None, model: Any) -> str:
