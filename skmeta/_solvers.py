@@ -312,6 +312,13 @@ def _sharpened(
     return fixed + free, rank
 
 
+def tilted(task: TaskLoss, linear: Array, radius: float) -> Array:
+    """argmin L(theta) + <linear, theta> in the ball."""
+    none = np.zeros_like(linear)
+    pieces = _Pieces.of(task)
+    return _minimiser(task, pieces, none, none, radius, extra=linear).theta
+
+
 # ---- without a penalty
 
 
@@ -585,39 +592,3 @@ def _refuse_unbounded(task: TaskLoss) -> NoReturn:
         f"The classes of the task can be separated, so its {name} has no minimum: give "
         "the estimator a radius."
     )
-
-
-# ---- growth
-
-
-def growth(task: TaskLoss, center: Array, delta: float, radius: float) -> float:
-    """The least L(theta) - L(center) on a part of the ball of this radius.
-
-    It is where <center, theta> <= (radius**2 - delta**2 + ||center||**2) / 2, which is
-    so at distance delta from the centre, a minimiser in the ball. The multiplier of
-    this condition is found by bisection.
-    """
-    square = float(np.vdot(center, center))
-    most = 0.5 * (radius**2 - delta**2 + square)
-    if square <= most:
-        return 0.0
-    pieces, none = _Pieces.of(task), np.zeros_like(center)
-
-    def at(multiplier: float) -> Array:
-        linear = multiplier * center
-        return _minimiser(task, pieces, none, none, radius, extra=linear).theta
-
-    def excess(multiplier: float) -> float:
-        return float(np.vdot(center, at(multiplier))) - most
-
-    slopes = task.loss.slope(task.targets, task.design @ center.T)
-    gradient = (task.weight[:, np.newaxis] * slopes).T @ task.design
-    high = float(np.linalg.norm(gradient)) / np.sqrt(square)
-    high = high if high > 0 else float(task.weight.sum()) / np.sqrt(square)
-    while excess(high) > 0 and high < 1e12:
-        high *= 4.0
-    root = brentq(excess, 0.0, high, xtol=1e-12 * high, rtol=1e-12)
-    theta = at(root)
-    # the loss of the nearest parameter that meets the condition
-    theta = theta - center * (max(float(np.vdot(center, theta)) - most, 0.0) / square)
-    return max(task.value(theta) - task.value(center), 0.0)

@@ -66,8 +66,8 @@ class Record:
         The bound that the learner claims for this task.
     bound : dict
         What this bound depends on, besides the comparator and the start.
-    radius : float
-        Of the ball that the learner stays in, infinite for none.
+    radius, order : float, int
+        Of the ball that the learner stays in, infinite for none, and of its norm.
     objective, task : Objective and Task, in units
     raw_objective, raw_task : Objective and Task
     coordinates : Coordinates or None
@@ -88,6 +88,7 @@ class Record:
     guarantee: str | None
     bound: dict[str, Any]
     radius: float
+    order: int
     objective: Objective
     raw_objective: Objective
     task: Task
@@ -133,6 +134,7 @@ class Record:
             guarantee=learner.guarantee if is_covered else None,
             bound={"step_size": eta, "grad_sq": outcome.grad_sq},
             radius=objective.radius,
+            order=objective.order,
             objective=objective,
             raw_objective=raw_objective,
             task=task,

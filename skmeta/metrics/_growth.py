@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from skmeta._solvers import TaskLoss, growth, optimum
+from skmeta._solvers import TaskLoss, optimum, tilted
 from skmeta.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss
 from skmeta.metrics._bounds import _check_number, _check_parameters
 
@@ -113,7 +114,32 @@ def quadratic_growth(
         center = _check_parameters("at", at, shape)
         if np.linalg.norm(center) > radius * (1.0 + 1e-9):
             raise ValueError(f"at must be in the ball of radius {radius}.")
-    return growth(task, center, delta, radius)
+    return _growth(task, center, delta, radius)
+
+
+def _growth(task: TaskLoss, center: np.ndarray, delta: float, radius: float) -> float:
+    """The result for a task and its optimum; the multiplier is found by bisection."""
+    square = float(np.vdot(center, center))
+    most = 0.5 * (radius**2 - delta**2 + square)
+    if square <= most:
+        return 0.0
+
+    def excess(multiplier: float) -> float:
+        theta = tilted(task, multiplier * center, radius)
+        return float(np.vdot(center, theta)) - most
+
+    slopes = task.loss.slope(task.targets, task.design @ center.T)
+    gradient = (task.weight[:, np.newaxis] * slopes).T @ task.design
+    size = float(np.linalg.norm(gradient)) or float(task.weight.sum())
+    high = size / np.sqrt(square)
+    while excess(high) > 0 and high < 1e12 * size:
+        high *= 4.0
+    root = brentq(excess, 0.0, high, xtol=1e-12 * high, rtol=1e-12)
+    theta = tilted(task, root * center, radius)
+    # the loss of the nearest parameter that meets the condition
+    beyond = max(float(np.vdot(center, theta)) - most, 0.0)
+    theta = theta - center * (beyond / square)
+    return max(task.value(theta) - task.value(center), 0.0)
 
 
 def _loss(loss: str | Loss) -> Loss:

@@ -496,7 +496,7 @@ def _check_parameters(
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, but contains NaN or infinity.")
     for record, parameter in zip(records, array, strict=False):
-        norm = np.linalg.norm(parameter)
+        norm = np.linalg.norm(parameter.ravel(), record.order)
         if norm > record.radius * (1.0 + 1e-9):
             raise ValueError(
                 f"{name} must be in the ball of the estimator, of radius "
