@@ -21,6 +21,7 @@ with logarithmic barriers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -358,7 +359,26 @@ def _descend(system: _System, target: float) -> _System:
         if after <= before + 1e-4 * primal * slope + 1e-13 * abs(before):
             break
         primal *= 0.5
-    return _System(problem, new)
+    return _System(problem, _off_the_sphere(problem, new, target))
+
+
+def _off_the_sphere(problem: Problem, point: _Point, target: float) -> _Point:
+    """Shorten a theta that is too close to the sphere for a long step along it.
+
+    Then mu v equals the target. The parameter changes by about v / radius.
+    """
+    square = problem.radius**2 - 2.0 * point.v
+    wanted = target / point.mu if point.mu else 0.0
+    if point.v > 0.1 * wanted or wanted > 0.25 * problem.radius**2:
+        return point
+    shrunk = copy(point)
+    factor = np.sqrt((problem.radius**2 - 2.0 * wanted) / square)
+    shrunk.theta, shrunk.z = factor * point.theta, factor * point.z
+    shrunk.v = wanted
+    change = point.z - shrunk.z  # of p - q
+    shrunk.p = point.p + np.maximum(change, 0.0)
+    shrunk.q = point.q + np.maximum(-change, 0.0)
+    return shrunk
 
 
 def _with_barriers(problem: Problem, point: _Point, target: float) -> float:
