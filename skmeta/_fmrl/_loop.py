@@ -451,7 +451,7 @@ class MetaBatch:
     @property
     def raw_phi(self) -> np.ndarray:
         """The shared initialization, raw."""
-        return self._state.phi.copy()
+        return self._raw_phi.copy()
 
     def raw_parameters(self) -> np.ndarray:
         """The raw parameters of the tasks."""
