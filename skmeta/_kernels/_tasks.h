@@ -1,4 +1,5 @@
 /* The loop over tasks. Included once for each instruction set, which names KERNEL. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

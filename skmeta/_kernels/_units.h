@@ -12,6 +12,18 @@ INLINE vec size_of(vec v)
     return (vec)((vec_bits)v & ~(vec_bits)sign);
 }
 INLINE double sum_of(vec v) { return sum_quad(halves(v)); }
+
+/* v**-0.5 of normal numbers, otherwise anything finite; without the long latencies of a
+ * root and a division. Newton's method, from an error of 4 % and squaring it. */
+INLINE vec inverse_root(vec v)
+{
+    const vec half = 0.5 * v;
+    vec root = (vec)(0x5fe6eb50c7b537a9LL - ((vec_bits)v >> 1));
+#pragma GCC unroll 4
+    for (int n = 0; n < 4; n++) root = root + root * (0.5 - half * root * root);
+    return root;
+}
+
 typedef float loose_floats __attribute__((vector_size(32), aligned(4), may_alias));
 INLINE vec load_floats(const float *p)
 {
@@ -27,6 +39,7 @@ INLINE void store(double *p, vec v) { *p = v; }
 INLINE vec where(vec_bits condition, vec v) { return condition ? v : 0.0; }
 INLINE vec size_of(vec v) { return fabs(v); }
 INLINE double sum_of(vec v) { return v; }
+INLINE vec inverse_root(vec v) { return 1.0 / sqrt(v); }
 #endif
 
 INLINE ptrdiff_t in_vectors(ptrdiff_t n) { return (n + LANES - 1) / LANES * LANES; }
@@ -68,29 +81,22 @@ typedef struct {
 
 static const double NOT_VARIED = 1e-7; /* see `_units.py` */
 
-static void make_roots(double *__restrict out, const double *squares, double factor,
-                       ptrdiff_t n)
-{
-    for (ptrdiff_t j = 0; j < n; j++) out[j] = sqrt(squares[j] * factor);
-}
-
 /* From the moments of the features and, unless it is NULL, of the target: in these units
  * a row has a norm of about one. */
 static void make_coordinates(
     Coordinates *units, const Moments *features, const Moments *target,
     const Layout *layout)
 {
-    const ptrdiff_t n = in_vectors(layout->n_weights);
-    const double root = sqrt((double)layout->n_features);
-    make_roots(units->size, features->squares, 1.0 / features->n_rows, n);
-    for (ptrdiff_t j = 0; j < n; j += LANES) {
-        const vec mean = load(features->mean + j), spread = load(units->size + j);
-        const vec size = spread * root;
-        const vec_bits varied = spread > NOT_VARIED * size_of(mean);
-        const vec scale = where(varied, 1.0 / size);
+    const double d = (double)layout->n_features, factor = d / features->n_rows;
+    const double least = NOT_VARIED * NOT_VARIED * d;
+    for (ptrdiff_t j = 0; j < in_vectors(layout->n_weights); j += LANES) {
+        const vec mean = load(features->mean + j);
+        const vec square = load(features->squares + j) * factor; /* of the size */
+        const vec_bits varied = (square > least * (mean * mean)) & (square > DBL_MIN);
+        const vec scale = where(varied, inverse_root(square));
         store(units->location + j, mean);
         store(units->scale + j, scale);
-        store(units->size + j, where(varied, size));
+        store(units->size + j, square * scale);
         store(units->shift + j, mean * scale);
     }
     units->offset = 0.0, units->unit = 1.0;
@@ -188,20 +194,20 @@ INLINE void add_four_rows(
 
 static void sum_target(Deviations *sums, const Rows *rows)
 {
-    const ptrdiff_t m = rows->end - rows->begin;
-    const ptrdiff_t at = target_at(rows->layout);
+    const ptrdiff_t m = rows->end - rows->begin, at = target_at(rows->layout);
     const double *y = rows->y, *weight = rows->weight, center = sums->center[at];
-    double first[4] = {0.0}, second[4] = {0.0};
-    for (ptrdiff_t i = 0; i < m; i += 4)
-#pragma GCC unroll 4
-        for (int a = 0; a < 4; a++) {
-            if (i + a >= m) break;
-            const double e = y[i + a] - center;
-            const double f = weight ? weight[i + a] * e : e;
-            first[a] += f, second[a] += f * e;
-        }
-    sums->first[at] = (first[0] + first[1]) + (first[2] + first[3]);
-    sums->second[at] = (second[0] + second[1]) + (second[2] + second[3]);
+    vec first = {0.0}, second = {0.0};
+    ptrdiff_t i = 0;
+    for (; i + LANES <= m; i += LANES) {
+        const vec e = load(y + i) - center, f = weight ? load(weight + i) * e : e;
+        first += f, second += f * e;
+    }
+    double rest = sum_of(first), rest_of_squares = sum_of(second);
+    for (; i < m; i++) {
+        const double e = y[i] - center, f = weight ? weight[i] * e : e;
+        rest += f, rest_of_squares += f * e;
+    }
+    sums->first[at] = rest, sums->second[at] = rest_of_squares;
 }
 
 static void sum_deviations(Deviations *sums, const Rows *rows)
@@ -317,8 +323,12 @@ static void standardize_rows(
 {
     const Layout *layout = rows->layout;
     const ptrdiff_t m = rows->end - rows->begin;
-    const double offset = units->offset, unit = units->unit;
-    for (ptrdiff_t i = 0; i < m; i++) {
+    const double offset = units->offset, inverse = 1.0 / units->unit;
+    ptrdiff_t i = 0;
+    for (; i + LANES <= m; i += LANES)
+        store(y + i, (load(rows->y + i) - offset) * inverse);
+    for (; i < m; i++) y[i] = (rows->y[i] - offset) * inverse;
+    for (i = 0; i < m; i++) {
         const ptrdiff_t begin = row_begin(rows, rows->begin + i);
         if (rows->data->X.doubles)
             standardize_row(X, &rows->data->X, 0, begin, units, layout);
@@ -326,7 +336,6 @@ static void standardize_rows(
             standardize_row(X, &rows->data->X, 1, begin, units, layout);
         X += layout->n_weights;
     }
-    for (ptrdiff_t i = 0; i < m; i++) y[i] = (rows->y[i] - offset) / unit;
 }
 
 /* The parameter that predicts in units what `raw` predicts. */
@@ -334,13 +343,16 @@ static void to_units(
     double *inside, const double *raw, const Coordinates *units, const Layout *layout)
 {
     const ptrdiff_t n = layout->n_weights;
-    const double *__restrict size = units->size, inverse = 1.0 / units->unit;
+    const double *size = units->size, inverse = 1.0 / units->unit;
     for (ptrdiff_t k = 0; k < layout->n_outputs; k++) {
-        const double *__restrict w = raw + k * layout->width;
-        double *__restrict out = inside + k * layout->width;
+        const double *w = raw + k * layout->width;
+        double *out = inside + k * layout->width;
         const ptrdiff_t intercept = layout->intercept + k * layout->step;
         const double at_location = raw[intercept] + dot_dense(w, units->location, n);
-        for (ptrdiff_t j = 0; j < n; j++) out[j] = w[j] * size[j] * inverse;
+        ptrdiff_t j = 0;
+        for (; j + LANES <= n; j += LANES)
+            store(out + j, load(w + j) * load(size + j) * inverse);
+        for (; j < n; j++) out[j] = w[j] * size[j] * inverse;
         inside[intercept] = (at_location - units->offset) * inverse;
     }
 }
@@ -351,12 +363,15 @@ static void add_displacement(
     const Layout *layout)
 {
     const ptrdiff_t n = layout->n_weights;
-    const double *__restrict scale = units->scale, factor = share * units->unit;
+    const double *scale = units->scale, factor = share * units->unit;
     for (ptrdiff_t k = 0; k < layout->n_outputs; k++) {
-        double *__restrict out = raw + k * layout->width;
-        const double *__restrict v = difference + k * layout->width;
+        double *out = raw + k * layout->width;
+        const double *v = difference + k * layout->width;
         const ptrdiff_t intercept = layout->intercept + k * layout->step;
-        for (ptrdiff_t j = 0; j < n; j++) out[j] += factor * (v[j] * scale[j]);
+        ptrdiff_t j = 0;
+        for (; j + LANES <= n; j += LANES)
+            store(out + j, load(out + j) + factor * (load(v + j) * load(scale + j)));
+        for (; j < n; j++) out[j] += factor * (v[j] * scale[j]);
         raw[intercept] += factor
                           * (difference[intercept] - dot_dense(v, units->shift, n));
     }
