@@ -54,6 +54,26 @@ def inverses(matrices: Array) -> Array:
     return all_inverses
 
 
+def geometric_means(B: Array, G: Array) -> Array:
+    """The solution H of H G H = B, for every pair of positive definite matrices.
+
+    It is the geometric mean of B and inv(G), and it minimises
+    tr(inv(H) B) / 2 + tr(H G) / 2.
+    """
+    means = np.empty_like(B)
+    for mean, one, other in zip(means, B, G, strict=True):
+        scaled, scale = _scaled(other)
+        sizes = scale * scale[:, np.newaxis]
+        values, vectors = np.linalg.eigh(scaled)
+        values = np.maximum(values, len(scale) * np.finfo(float).eps * values[-1])
+        root, inverse = vectors * np.sqrt(values), vectors / np.sqrt(values)
+        inside = root.T @ (one * sizes) @ root
+        values, vectors = np.linalg.eigh(0.5 * (inside + inside.T))
+        half = (inverse @ vectors) * np.maximum(values, 0.0) ** 0.25
+        mean[:] = half @ half.T / sizes
+    return means
+
+
 def squared_norm(displacement: Array, S: Array) -> float:
     """d' inv(S) d of a displacement d; infinite if d is not zero where S is zero."""
     scaled, scale = _scaled(S)
@@ -62,6 +82,18 @@ def squared_norm(displacement: Array, S: Array) -> float:
         return np.inf
     d = displacement[free] / scale[free]
     return float(d @ np.linalg.solve(scaled[np.ix_(free, free)], d))
+
+
+def are_semidefinite(matrices: Array) -> bool:
+    """Whether every matrix is symmetric and positive semidefinite, up to rounding."""
+    for S in matrices:
+        if not (np.isfinite(S).all() and (diagonals(S) >= 0).all()):
+            return False
+        scaled, _ = _scaled(S)
+        is_symmetric = np.abs(scaled - scaled.T).max() <= 1e-8
+        if not is_symmetric or np.linalg.eigvalsh(scaled)[0] < -1e-8:
+            return False
+    return True
 
 
 def are_positive_definite(matrices: Array) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -327,6 +328,8 @@ class BaseFMRL(BaseMeta):
         attributes = dict(reading.schema.attributes)
         if classes is not None:
             attributes["classes_"] = classes
+        if rule.shrinks:
+            attributes["_within"] = partial(rule.within, learned.rule_state)
         return learner.fitted_in(
             coordinates,
             inner_estimator(self, is_valid=unchanged),

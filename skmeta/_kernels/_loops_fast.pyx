@@ -52,7 +52,7 @@ cdef extern from "_kernel.h":
 
     ctypedef struct Rules:
         int step_size
-        double step_size_parameters[3]
+        double step_size_parameters[5]
         Py_ssize_t n_etas
         const double* eta0
         int divide_by_root
@@ -393,18 +393,19 @@ cdef class Plan:
     ----------
     ogd : inner learner with `loss`, `update`, `radius`, `bias` and `max_iter`
         Its loss has a compiled version.
-    step_size : {'fixed', 'doubling', 'aruba'}
-    step_size_parameters : up to 3 floats
-        Doubling: gamma, lipschitz. ARUBA: eps, zeta, p.
+    step_size : {'fixed', 'doubling', 'similarity_ftl', 'aruba'}
+    step_size_parameters : up to 5 floats
+        Doubling: gamma, lipschitz. SimilarityFTL: eps, lipschitz. ARUBA: eps, zeta, p,
+        the factor of squared gradients, and the share of the state that is kept.
     n_etas : int
         1, or the number of parameters for one step size each.
     eta0 : float64 ndarray of n_etas entries
         The step size of 'fixed'; read by no other.
     divide_by_root : bool
         Whether 'fixed' divides eta0 by the root of the number of samples.
-    meta_step_size : {'ftl', 'constant', 'linear'}
+    meta_step_size : {'ftl', 'discounted', 'constant', 'linear'}
     meta_parameters : floats
-        Constant: the share. Linear: the first share, the final one and the number of
+        Discounted: the half-life. Constant: the share. Linear: the first share, the final one and the number of
         tasks between them, at least 2.
     average : bool
         Whether a task's parameter is the mean iterate, or the last one.
@@ -435,8 +436,8 @@ cdef class Plan:
             n_etas > 1 and kernel.step_sizes[self.rules.step_size].one_for_all
         ):
             raise ValueError(f"step_size={step_size!r} cannot have n_etas={n_etas}.")
-        if len(step_size_parameters) > 3:
-            raise ValueError("A step size has at most three parameters.")
+        if len(step_size_parameters) > 5:
+            raise ValueError("A step size has at most five parameters.")
         for k in range(len(step_size_parameters)):
             self.rules.step_size_parameters[k] = step_size_parameters[k]
         k = kernel.meta_step_sizes[self.rules.meta_step_size].n_parameters

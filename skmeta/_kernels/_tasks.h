@@ -358,9 +358,10 @@ static enum Outcome learn_task(Loop *loop, ptrdiff_t t)
         memcpy(tasks->grad_sq + t * n_etas, loop->grad_sq, n_etas * sizeof(double));
         return FINITE;
     }
-    loop->meta_step_size->add(tasks->meta_state, weight);
+    loop->meta_step_size->add(rules->meta_parameters, tasks->meta_state, loop->n_tasks,
+                              weight);
     loop->step_size->observe(rules, tasks->rule_state, loop->displacement, distance,
-                             loop->grad_sq, loop->n_tasks);
+                             loop->grad_sq, end - begin, loop->n_tasks);
     for (ptrdiff_t j = 0; !few && j < size; j++)
         loop->phi[j] += share * loop->displacement[j];
     return FINITE;
