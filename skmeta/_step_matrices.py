@@ -60,17 +60,17 @@ def geometric_means(B: Array, G: Array) -> Array:
     It is the geometric mean of B and inv(G), and it minimises
     tr(inv(H) B) / 2 + tr(H G) / 2.
     """
+    # With roots G = L L' and B = R R' the mean is inv(L)' (L'R R'L)**(1/2) inv(L), and
+    # the root inside is U s U' for the singular values s and vectors U of L'R.
     means = np.empty_like(B)
-    for mean, one, other in zip(means, B, G, strict=True):
-        scaled, scale = _scaled(other)
-        sizes = scale * scale[:, np.newaxis]
+    for mean, root, S in zip(means, roots(B), G, strict=True):
+        scaled, scale = _scaled(S)
         values, vectors = np.linalg.eigh(scaled)
         values = np.maximum(values, len(scale) * np.finfo(float).eps * values[-1])
-        root, inverse = vectors * np.sqrt(values), vectors / np.sqrt(values)
-        inside = root.T @ (one * sizes) @ root
-        values, vectors = np.linalg.eigh(0.5 * (inside + inside.T))
-        half = (inverse @ vectors) * np.maximum(values, 0.0) ** 0.25
-        mean[:] = half @ half.T / sizes
+        inside = (vectors * np.sqrt(values)).T @ (scale[:, np.newaxis] * root)
+        U, s, _ = np.linalg.svd(inside)
+        half = (vectors / np.sqrt(values)) @ (U * np.sqrt(s)) / scale[:, np.newaxis]
+        mean[:] = half @ half.T
     return means
 
 

@@ -63,6 +63,7 @@ typedef struct {
 typedef struct {
     const char *name;
     int one_for_all; /* does not learn a step size per parameter */
+    ptrdiff_t n_parameters;
     ptrdiff_t (*state_size)(ptrdiff_t n_etas);
     void (*propose)(const Rules *, const double *rule_state, ptrdiff_t m, double *eta);
     /* `displacement` of every parameter, if there is a step size for each, and its

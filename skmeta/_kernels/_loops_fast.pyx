@@ -63,6 +63,7 @@ cdef extern from "_kernel.h":
     ctypedef struct StepSize:
         const char* name
         int one_for_all
+        Py_ssize_t n_parameters
         Py_ssize_t (*state_size)(Py_ssize_t)
 
     ctypedef struct MetaStepSize:
@@ -394,7 +395,7 @@ cdef class Plan:
     ogd : inner learner with `loss`, `update`, `radius`, `bias` and `max_iter`
         Its loss has a compiled version.
     step_size : {'fixed', 'doubling', 'similarity_ftl', 'aruba'}
-    step_size_parameters : up to 5 floats
+    step_size_parameters : floats
         Doubling: gamma, lipschitz. SimilarityFTL: eps, lipschitz. ARUBA: eps, zeta, p,
         the factor of squared gradients, and the share of the state that is kept.
     n_etas : int
@@ -436,8 +437,12 @@ cdef class Plan:
             n_etas > 1 and kernel.step_sizes[self.rules.step_size].one_for_all
         ):
             raise ValueError(f"step_size={step_size!r} cannot have n_etas={n_etas}.")
-        if len(step_size_parameters) > 5:
-            raise ValueError("A step size has at most five parameters.")
+        k = kernel.step_sizes[self.rules.step_size].n_parameters
+        if len(step_size_parameters) != k:
+            raise ValueError(
+                f"step_size={step_size!r} has {k} parameters. "
+                f"Got {step_size_parameters!r}."
+            )
         for k in range(len(step_size_parameters)):
             self.rules.step_size_parameters[k] = step_size_parameters[k]
         k = kernel.meta_step_sizes[self.rules.meta_step_size].n_parameters

@@ -103,12 +103,12 @@ static void observe_aruba(
 }
 
 static const StepSize step_sizes[] = {
-    {"fixed", 0, fixed_state_size, propose_fixed, observe_nothing},
-    {"doubling", 1, doubling_state_size, propose_doubling, observe_doubling},
-    {"similarity_ftl", 1, similarity_state_size, propose_similarity,
+    {"fixed", 0, 0, fixed_state_size, propose_fixed, observe_nothing},
+    {"doubling", 1, 2, doubling_state_size, propose_doubling, observe_doubling},
+    {"similarity_ftl", 1, 2, similarity_state_size, propose_similarity,
      observe_similarity},
-    {"aruba", 0, aruba_state_size, propose_aruba, observe_aruba},
-    {NULL, 0, NULL, NULL, NULL},
+    {"aruba", 0, 5, aruba_state_size, propose_aruba, observe_aruba},
+    {NULL, 0, 0, NULL, NULL, NULL},
 };
 
 /* ---- FollowTheLeader: state is the sum of the weights so far */
