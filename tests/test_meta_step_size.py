@@ -25,10 +25,7 @@ RULES = [
 ]
 ROOTS = np.sqrt([4, 9, 1, 25, 2, 2, 7])
 SUMS = np.cumsum(ROOTS)
-HALVED = 0.5 ** (np.arange(7)[:, None] - np.arange(7)).clip(
-    0
-)  # age, in half-lives of 1
-HALVED_SUMS = [HALVED[t, : t + 1] @ ROOTS[: t + 1] for t in range(7)]
+HALVED_SUMS = [ROOTS[: t + 1] @ 0.5 ** np.arange(t, -1, -1.0) for t in range(7)]
 INIT = [1.0, -2.0, 0.5]
 
 
@@ -151,9 +148,9 @@ def test_discounted_meta_batch_ages_by_its_number_of_tasks(n_first):
 
 
 def test_a_share_without_the_weight_is_not_follow_the_leader():
-    """Why 'aogd' is 'ftl': 1 / (w_1 + ... + w_t) alone has more than the regret of (G3).
+    """Why 'aogd' is 'ftl': the share 1 / (w_1 + ... + w_t) exceeds the regret of (G3).
 
-    On the losses w / 2 (theta_t - phi)**2, adaptive OGD has the share w_t over the sum.
+    Adaptive OGD on the losses w_t / 2 (theta_t - phi)**2 has w_t over that sum.
     """
     theta = 1.0 + np.random.default_rng(0).uniform(-0.5, 0.5, size=400)
     w, regrets = np.sqrt(100), []

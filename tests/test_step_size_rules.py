@@ -11,9 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize
 from sklearn.base import clone
 from theory_models import make, model_for
-from theory_reference import (
-    FullMatrix as SlowFullMatrix,
-)
+from theory_reference import FullMatrix as SlowFullMatrix
 from theory_reference import (
     last_iterate,
     leading_similarity,
@@ -220,11 +218,11 @@ def test_full_matrix_is_a_minimiser(global_random_seed):
 
 
 def test_geometric_mean_of_nearly_singular_sums():
-    """Gradients in one direction that are larger than the prior by 10**20."""
+    """Squared gradients that exceed the prior by 10**20, in one direction only."""
     g = 1e10 * np.array([1.0, 1.0, 0.0])
     G = np.eye(3) + np.outer(g, g)
     [H] = geometric_means(np.eye(3)[None], G[None])
-    assert np.isfinite(H).all()
+    assert_allclose(H[2], [0.0, 0.0, 1.0], atol=1e-9)
     assert (np.diag(H) > 0).all()
 
 
@@ -243,18 +241,19 @@ def test_full_matrix_that_is_diagonal_is_one_step_per_parameter():
     assert_allclose(H, eta[:, :, None] * np.eye(3), rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("update", ["ogd", "implicit", "ftrl", "full_loss"])
-@pytest.mark.parametrize("loss", ["squared_error", "huber", "log_loss"])
-@pytest.mark.parametrize("n_classes", [2, 3])
+UPDATES = ["ogd", "implicit", "ftrl"]
+CASES = [(update, "huber", 0) for update in UPDATES]
+CASES += [(update, "log_loss", n_classes) for update in UPDATES for n_classes in (2, 3)]
+CASES += [("full_loss", "squared_error", 0)]
+
+
+@pytest.mark.parametrize(("update", "loss", "n_classes"), CASES)
 @pytest.mark.parametrize("meta_batch_size", [1, 3])
+@pytest.mark.usefixtures("kernel")
 def test_full_matrix_against_the_formulas(
-    update, loss, n_classes, meta_batch_size, kernel, global_random_seed
+    update, loss, n_classes, meta_batch_size, global_random_seed
 ):
-    if loss != "log_loss" and n_classes == 3:
-        pytest.skip("a regression has one output")
-    if update == "full_loss" and loss != "squared_error":
-        pytest.skip("covered by one loss")
-    tasks = make(loss, global_random_seed, n_classes=n_classes, sizes=(3, 2, 4, 3))
+    tasks = make(loss, global_random_seed, n_classes=n_classes or 2, sizes=(3, 2, 4, 3))
     rule = FullMatrix(0.3, zeta=2.0, p=0.5)
     options = {"step_size": rule, "meta_batch_size": meta_batch_size}
     if update == "full_loss":
@@ -357,18 +356,11 @@ SHRINKING = [
 ]
 
 
-def steps_of(rule, run, b, g):
-    """The step size of every sample: sqrt(b / (g + c sum of earlier squares))."""
-    for gradient in run:
-        yield np.sqrt(b / g)
-        square = gradient**2
-        g = g + rule.shrink * (square if rule.per_coordinate else square.sum())
-
-
 @pytest.mark.parametrize("rule", SHRINKING, ids=repr)
 @pytest.mark.parametrize("update", ["ogd", "implicit"])
 @pytest.mark.parametrize("loss", ["squared_error", "log_loss"])
-def test_adapt_shrinks_the_steps(rule, update, loss, kernel, global_random_seed):
+@pytest.mark.usefixtures("kernel")
+def test_adapt_shrinks_the_steps(rule, update, loss, global_random_seed):
     """Sample by sample, over `adapt` and two later calls, against the reference."""
     *tasks, new = make(loss, global_random_seed, n_classes=3, sizes=(4, 3, 5))
     model = model_for(tasks[0], inner={"update": update}, step_size=rule)
@@ -446,15 +438,15 @@ def test_failing_call_leaves_the_sum_of_squares():
 
 def test_doubling_with_averages_of_short_tasks_never_doubles():
     """Five steps of gradients up to G move their average by less than the guess."""
-    X, y, tasks = make_task_regression(50, 5, 3, task_std=5.0, random_state=0)
-    X /= np.linalg.norm(X, axis=1, keepdims=True) * np.sqrt(2)
-    X *= np.sqrt(1.0)  # with the intercept, a row has norm below 1.23
-    rule = Doubling(lipschitz=1.23)
-    options = {"step_size": rule, "standardize": False}
+    X, y, tasks = make_task_regression(10, 5, 3, task_std=5.0, random_state=0)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)  # sqrt(2) with the constant feature
+    G = np.sqrt(2)
+    options = {"step_size": Doubling(lipschitz=G), "standardize": False}
     inner = OGDRegressor("absolute_error", update="ogd")
     model = FMRLRegressor(inner, task_parameter="average", **options)
     model.fit(X, y, tasks=tasks)
     assert (model.history_["distance"] < 0.1).all()
-    assert model.step_size_ == pytest.approx(0.1 / (1.23 * np.sqrt(5)))
+    assert model.step_size_ == pytest.approx(0.1 / (G * np.sqrt(5)))
     model = FMRLRegressor(inner, task_parameter="optimum", **options)
-    assert model.fit(X, y, tasks=tasks).step_size_ > 0.1
+    model.fit(X, y, tasks=tasks)
+    assert model.step_size_ == pytest.approx(1.1**10 * 0.1 / (G * np.sqrt(5)))

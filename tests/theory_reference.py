@@ -426,22 +426,21 @@ def weighted_similarity(distances, weights, eps, diameter, next_weight):
     """The mean of v under exp(-gamma * losses), on a grid that is finer where the
     density is concentrated.
     """
-    gamma = (
-        2 / (diameter * max([*weights, next_weight])) * min((eps / diameter) ** 2, 1)
-    )
+    largest = max([*weights, next_weight])
+    gamma = 2 / (largest * diameter) * min((eps / diameter) ** 2, 1)
     low, high = eps, np.sqrt(diameter**2 + eps**2)
 
     def logs(v):
         return -gamma * similarity_losses(v, distances, weights, eps).sum(axis=-1)
 
     for _ in range(60):  # nearly all mass lies where the logarithm is within 50
-        v = np.linspace(low, high, 4001)
+        v = np.linspace(low, high, 1001)
         near = np.flatnonzero(logs(v) > logs(v).max() - 50)
-        ends = v[max(near[0] - 1, 0)], v[min(near[-1] + 1, 4000)]
+        ends = v[max(near[0] - 1, 0)], v[min(near[-1] + 1, 1000)]
         if ends == (low, high):
             break
         low, high = ends
-    v = np.linspace(low, high, 400_001)
+    v = np.linspace(low, high, 20_001)
     density = np.exp(logs(v) - logs(v).max())
     return np.trapezoid(v * density, v) / np.trapezoid(density, v)
 
