@@ -44,7 +44,7 @@ STEP_SIZES = {
     "fixed": ("fixed", [], ()),
     "doubling": ("doubling", [0.3], (1.5, 2.0)),
     "similarity": ("similarity_ftl", [0.0, 0.0], (0.3, 2.0)),
-    "similar_before": ("similarity_ftl", [0.5, 2.0], (0.3, 0.5)),
+    "similar_before": ("similarity_ftl", [0.5, 2.0], (0.1, 4.0)),
     "isotropic": ("aruba", [0.16, 4.0], (0.4, 2.0, 0.7, 1.0, 1.0)),
     "per_coordinate": ("aruba", [0.25, 2.25], (0.5, 1.5, 0.0, 1.0, 1.0)),
     "balanced": ("aruba", [0.16, 4.0], (0.4, 2.0, 0.7, 0.5, 1.0)),
