@@ -18,8 +18,8 @@ from skmeta._step_matrices import diagonals, geometric_means
 
 __all__ = [
     "ARUBA",
-    "EWOO",
     "Doubling",
+    "EWOO",
     "Fixed",
     "FullMatrix",
     "SimilarityFTL",

@@ -137,8 +137,9 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
     -----
     Task t starts at the shared initialization phi_t, and theta_t is its task parameter.
     Then phi_{t+1} = phi_t + a_t (theta_t - phi_t), with a_t from the meta step size
-    [1]_. Learned step sizes follow [1]_ ('doubling') and [2]_ (the others). Tasks are learned in order of first appearance. Parameters are
-    float64, whatever the type of X.
+    [1]_. Learned step sizes follow [1]_ ('doubling') and [2]_ (the others). Tasks are
+    learned in order of first appearance. Parameters are float64, whatever the type of
+    X.
 
     With `standardize`, phi_t is converted when the units change, so that its
     predictions stay the same; the state of a step size is not converted. The first task
