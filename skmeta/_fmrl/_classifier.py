@@ -114,7 +114,7 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
     verbose : int, default=0
         Whether to print one line per pass.
     random_state : int, RandomState instance or None, default=None
-        Used if the inner learner shuffles.
+        Used to draw `init_draw_`, and if the inner learner shuffles.
 
     Attributes
     ----------
@@ -124,6 +124,13 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         Intercept of the shared initialization.
     classes_ : ndarray of shape (n_classes,)
         The class labels, sorted.
+    init_draw_ : ndarray of shape (n_outputs, n_features + 1)
+        One of the shared initializations phi_1, ..., phi_T with which the tasks so far
+        started, drawn uniformly, with the intercept last; raw, as the parameter `init`.
+        It depends on `random_state`. `adapt` with ``init='draw'`` starts there.
+    init_mean_ : ndarray of shape (n_outputs, n_features + 1)
+        The mean of phi_1, ..., phi_T; raw, with the intercept last. `adapt` with
+        ``init='mean'`` starts there.
     step_size_ : float or ndarray of shape (n_outputs, n_features + 1)
         Step size of the next task if it is as long as the last one, in the units in
         which tasks are learned. With one per parameter, that of the intercept is last;

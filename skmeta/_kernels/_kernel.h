@@ -103,6 +103,7 @@ typedef struct {
     const ptrdiff_t *starts;
     ptrdiff_t first, last, n_tasks;
     double *phi, *rule_state, *meta_state;
+    double *moves; /* sum of the moves of phi, each times the number of its task */
     const double *own;
     const ptrdiff_t *own_index;
     ptrdiff_t n_own;

@@ -87,6 +87,7 @@ cdef extern from "_kernel.h":
         double* phi
         double* rule_state
         double* meta_state
+        double* moves
         const double* own
         const Py_ssize_t* own_index
         Py_ssize_t n_own
@@ -484,6 +485,7 @@ def _remake(
 def learn_tasks(
     batch, Py_ssize_t first, Py_ssize_t last, Plan plan not None, phi, rule_state,
     meta_state, Py_ssize_t n_tasks, own, own_index, history, parameters, grad_sq,
+    moves=None,
 ):
     """Learn from tasks `first` to `last` - 1; return the first that failed, or `last`.
 
@@ -493,7 +495,8 @@ def learn_tasks(
     changes nothing else.
 
     After every task `phi` and the states of the step size and of the meta step size
-    move. With `grad_sq` they stay: the tasks are a meta-batch, and row t of `grad_sq`
+    move, and `moves` (or None) takes the move of `phi` times the number of the task,
+    counted from 1. With `grad_sq` they stay: the tasks are a meta-batch, and row t of `grad_sq`
     takes the task's sums of squared gradients.
 
     Raises ValueError where arrays do not fit together or X is corrupt. `phi` has not
@@ -524,6 +527,7 @@ def learn_tasks(
         "The state of the meta step size", meta_state,
         kernel.meta_step_sizes[plan.rules.meta_step_size].state_size,
     )
+    tasks.moves = writable("moves", moves, size)
     tasks.own, tasks.own_index, tasks.n_own = NULL, NULL, 0
     if own_index is not None:
         tasks.n_own = len(own)

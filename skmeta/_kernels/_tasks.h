@@ -233,6 +233,25 @@ static void undo_moves(Touched all, const Learner *learner, const Task *task)
     }
 }
 
+/* Adds what `apply_moves` did to phi, times a factor. */
+static void add_moves(double *moves, Touched all, const Learner *learner,
+                      const Task *task, double factor)
+{
+    const Matrix *X = &learner->data->X;
+    const ptrdiff_t d = X->n_features, K = learner->inner->n_outputs;
+    for (ptrdiff_t k = 0; k < K; k++) {
+        const ptrdiff_t first = k * (d + 1);
+        moves[first + d] += factor * (all.phi[first + d] - *all.origin++);
+        for (ptrdiff_t position = task->begin; position < task->end; position++) {
+            const ptrdiff_t i = row_number(learner->data, 0, position);
+            for (ptrdiff_t q = X->indptr[i]; q < X->indptr[i + 1]; q++) {
+                const ptrdiff_t j = first + X->indices[q];
+                moves[j] += factor * (all.phi[j] - *all.origin++);
+            }
+        }
+    }
+}
+
 /* displacement = parameter - phi; returns its squared norm. */
 static double subtract(
     double *displacement, const double *parameter, const double *phi, ptrdiff_t size)
@@ -249,7 +268,7 @@ typedef struct {
     const StepSize *step_size;
     const MetaStepSize *meta_step_size;
     Learner learner;
-    double *phi, *theta, *average, *displacement; /* padded */
+    double *phi, *moves, *theta, *average, *displacement; /* padded */
     double *eta, *grad_sq, *scratch;
     int theta_is_phi; /* and `average` is zero */
     double n_tasks;   /* learned so far, the present one included */
@@ -362,8 +381,15 @@ static enum Outcome learn_task(Loop *loop, ptrdiff_t t)
                               weight);
     loop->step_size->observe(rules, tasks->rule_state, loop->displacement, distance,
                              loop->grad_sq, end - begin, loop->n_tasks);
-    for (ptrdiff_t j = 0; !few && j < size; j++)
-        loop->phi[j] += share * loop->displacement[j];
+    if (few) {
+        add_moves(loop->moves, touched, learner, &task, loop->n_tasks);
+        return FINITE;
+    }
+    for (ptrdiff_t j = 0; j < size; j++) {
+        const double move = share * loop->displacement[j];
+        loop->phi[j] += move;
+        loop->moves[j] += loop->n_tasks * move;
+    }
     return FINITE;
 }
 
@@ -393,18 +419,23 @@ static ptrdiff_t learn_tasks(
     if (loop.learner.longest < 0) return NOT_IN_X;
     const ptrdiff_t size = loop.learner.size;
     void *memory;
-    loop.phi = aligned_zeros(4 * size + 2 * n_etas + learner_scratch(&loop.learner),
+    loop.phi = aligned_zeros(5 * size + 2 * n_etas + learner_scratch(&loop.learner),
                              &memory);
     if (!memory) return NO_MEMORY;
-    loop.theta = loop.phi + size, loop.average = loop.theta + size;
+    loop.moves = loop.phi + size, loop.theta = loop.moves + size;
+    loop.average = loop.theta + size;
     loop.displacement = loop.average + size, loop.eta = loop.displacement + size;
     loop.grad_sq = loop.eta + n_etas, loop.scratch = loop.grad_sq + n_etas;
     loop.n_tasks = (double)tasks->n_tasks;
     to_padded(&loop.learner, loop.phi, tasks->phi);
+    if (tasks->moves) to_padded(&loop.learner, loop.moves, tasks->moves);
     enum Outcome outcome = FINITE;
     ptrdiff_t t = tasks->first;
     while (t < tasks->last && (outcome = learn_task(&loop, t)) == FINITE) t++;
-    if (outcome != NOT_IN_X) from_padded(&loop.learner, tasks->phi, loop.phi);
+    if (outcome != NOT_IN_X) {
+        from_padded(&loop.learner, tasks->phi, loop.phi);
+        if (tasks->moves) from_padded(&loop.learner, tasks->moves, loop.moves);
+    }
     free(memory);
     return outcome < 0 ? outcome : t;
 }
