@@ -21,7 +21,7 @@ from skmeta.linear_model import (
     OGDRegressor,
     Outcome,
 )
-from skmeta.step_size import ARUBA, Doubling, Fixed
+from skmeta.step_size import ARUBA, Doubling, Fixed, FullMatrix
 
 X, Y, TASKS = make_task_regression(6, 5, 3, random_state=0)
 
@@ -121,6 +121,36 @@ REFUSED = [
         (
             {"estimator": OGDClassifier(radius=2.0), "step_size": "isotropic"},
             "OGDClassifier has radius=2, .* standardize=False",
+        ),
+    ],
+    [
+        (
+            {
+                "estimator": OGDRegressor(update="eg", radius=1.0),
+                "step_size": "full_matrix",
+                "standardize": False,
+            },
+            "OGDRegressor does not accept a matrix.*'full_matrix'.*BiasedRidge",
+        ),
+    ],
+    [
+        (
+            {
+                "estimator": OGDRegressor(),
+                "step_size": FullMatrix(),
+                "task_parameter": "regularized",
+            },
+            "'regularized' with a matrix.*needs BiasedRidge.*Got OGDRegressor",
+        ),
+    ],
+    [
+        (
+            {"estimator": BiasedRidge(), "step_size": ARUBA(shrink=0.1)},
+            "BiasedRidge does not accept steps that shrink.*shrink=0.0, or use OGD",
+        ),
+        (
+            {"estimator": OGDRegressor(update="ftrl"), "step_size": ARUBA(shrink=1)},
+            "OGDRegressor does not accept steps that shrink",
         ),
     ],
     [
