@@ -17,6 +17,7 @@ from skmeta._sklearn import Interval
 
 __all__ = [
     "Constant",
+    "Discounted",
     "FollowTheLeader",
     "FollowTheRows",
     "LinearDecay",
@@ -185,6 +186,53 @@ class FollowTheRows(MetaStepSize):
         self, state: np.ndarray, n_tasks: int, weight: float, is_first: bool
     ) -> float:
         return 0.0
+
+
+class Discounted(MetaStepSize):
+    """The weighted mean of all task parameters so far, which forgets old tasks.
+
+    Parameters
+    ----------
+    half_life : float, default=100.0
+        Number of tasks after which the weight of a task has halved, > 0. Small values
+        follow tasks that drift; large ones tend to `FollowTheLeader`.
+
+    Notes
+    -----
+    a_t = w_t / W_t with W_t = 2**(-1 / half_life) W_{t-1} + w_t and w_t the root of the
+    number of samples of task t. So phi_{t+1} minimises the sum over s <= t of
+    2**(-(t - s) / half_life) w_s ||theta_s - phi||**2. The tasks of a meta-batch have
+    one age: W is multiplied by 2**(-1 / half_life) once for each of them, and then
+    their weights are added.
+
+    Examples
+    --------
+    >>> from skmeta.meta_step_size import Discounted
+    >>> rule = Discounted(half_life=1.0)
+    >>> state = rule.start()
+    >>> rule.share(state, n_tasks=1, weight=1.0, is_first=True)
+    1.0
+    >>> rule.share(state, n_tasks=2, weight=1.5, is_first=False)
+    0.75
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "half_life": [Interval(Real, 0, None, closed="neither")]
+    }
+
+    def __init__(self, half_life: float = 100.0):
+        self.half_life = half_life
+
+    def start(self) -> np.ndarray:
+        return np.zeros(2)  # W, and the number of tasks in it
+
+    def share(
+        self, state: np.ndarray, n_tasks: int, weight: float, is_first: bool
+    ) -> float:
+        state[0] *= 2.0 ** ((state[1] - n_tasks) / self.half_life)
+        state[0] += weight
+        state[1] = n_tasks
+        return float(weight / state[0])
 
 
 class Constant(MetaStepSize):

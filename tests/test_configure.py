@@ -22,7 +22,7 @@ from skmeta.linear_model import (
     Outcome,
 )
 from skmeta.meta_step_size import FollowTheRows
-from skmeta.step_size import ARUBA, Doubling, Fixed
+from skmeta.step_size import ARUBA, Doubling, Fixed, FullMatrix
 
 X, Y, TASKS = make_task_regression(6, 5, 3, random_state=0)
 
@@ -148,6 +148,36 @@ REFUSED = [
                 "n_features": 600,
             },
             r"at most 262144.*n_outputs=1 and n_features=600.*FollowTheLeader\(\)",
+        ),
+    ],
+    [
+        (
+            {
+                "estimator": OGDRegressor(update="eg", radius=1.0),
+                "step_size": "full_matrix",
+                "standardize": False,
+            },
+            "OGDRegressor does not accept a matrix.*'full_matrix'.*BiasedRidge",
+        ),
+    ],
+    [
+        (
+            {
+                "estimator": OGDRegressor(),
+                "step_size": FullMatrix(),
+                "task_parameter": "regularized",
+            },
+            "'regularized' with a matrix.*needs BiasedRidge.*Got OGDRegressor",
+        ),
+    ],
+    [
+        (
+            {"estimator": BiasedRidge(), "step_size": ARUBA(shrink=0.1)},
+            "BiasedRidge does not accept steps that shrink.*shrink=0.0, or use OGD",
+        ),
+        (
+            {"estimator": OGDRegressor(update="ftrl"), "step_size": ARUBA(shrink=1)},
+            "OGDRegressor does not accept steps that shrink",
         ),
     ],
     [

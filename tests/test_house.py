@@ -286,6 +286,8 @@ OTHER_TYPES = {
     "eta0",
     "grad_sq_",
     "init",
+    "init_draw_",
+    "init_mean_",
     "intercept_",
     "intercept_init",
     "intercept_std_error_",

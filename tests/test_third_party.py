@@ -295,7 +295,9 @@ WRONG_STEPS: dict[str, Any] = {
     "one_per_feature": np.ones(N_FEATURES),
     "flat_one_per_parameter": np.ones(N_FEATURES + 1),
     "transposed": np.ones((N_FEATURES + 1, 1)),
-    "matrix": np.eye(N_FEATURES + 1)[np.newaxis],  # of which OGD takes none
+    "indefinite": (2.0 - np.eye(N_FEATURES + 1))[np.newaxis],
+    "not_symmetric": np.tri(N_FEATURES + 1)[np.newaxis],
+    "matrix_of_another_size": np.eye(N_FEATURES)[np.newaxis],
     "empty": np.zeros((0, 0)),
     "ragged": [[1.0], [2.0, 3.0]],
     "text": "large",

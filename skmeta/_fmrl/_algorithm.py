@@ -17,25 +17,31 @@ import numpy as np
 from skmeta import _kernels
 from skmeta._fmrl._task_parameter import Average, Last, TaskParameter
 from skmeta._learners._protocol import Capability, InnerLearner
-from skmeta._step_matrices import diagonals
+from skmeta._step_matrices import are_semidefinite
 from skmeta.meta_step_size import (
     Constant,
+    Discounted,
     FollowTheLeader,
     FollowTheRows,
     LinearDecay,
     MetaStepSize,
 )
-from skmeta.step_size import ARUBA, Doubling, Fixed, StepSize
+from skmeta.step_size import ARUBA, Doubling, Fixed, SimilarityFTL, StepSize
 
 # What the compiled loop knows of a class, but not of a subclass, which may compute
 # something else. The name, and the parameters in the order in which they are read.
 _STEP_SIZES: dict[type, Callable[[Any], tuple[str, tuple[float, ...]]]] = {
     Fixed: lambda rule: ("fixed", ()),
     Doubling: lambda rule: ("doubling", (rule.gamma, rule.lipschitz)),
-    ARUBA: lambda rule: ("aruba", (rule.eps, rule.zeta, rule.p)),
+    SimilarityFTL: lambda rule: ("similarity_ftl", (rule.eps, rule.lipschitz)),
+    ARUBA: lambda rule: (
+        "aruba",
+        (rule.eps, rule.zeta, rule.p, rule.gradient_share, 1.0 - rule.decay),
+    ),
 }
 _META_STEP_SIZES: dict[type, Callable[[Any], tuple[str, tuple[float, ...]]]] = {
     Constant: lambda rule: ("constant", (rule.value,)),
+    Discounted: lambda rule: ("discounted", (rule.half_life,)),
     FollowTheLeader: lambda rule: ("ftl", ()),
     FollowTheRows: lambda rule: ("constant", (0.0,)),
     LinearDecay: lambda rule: ("linear", (rule.first, rule.final, rule.n_tasks)),
@@ -189,8 +195,13 @@ def check_step(eta: Any, rule: StepSize, algorithm: Algorithm) -> np.ndarray:
             f"{name} returned a matrix, but {type(algorithm.learner).__name__} takes "
             "one step size, or one for every parameter."
         )
-    positive = diagonals(array) >= 0 if array.ndim == 3 else array > 0
-    if not (np.isfinite(array).all() and positive.all()):
+    if array.ndim == 3:
+        if not are_semidefinite(array):
+            raise ValueError(
+                f"{name} must return symmetric, positive semidefinite, finite matrices."
+                f" Got {eta!r}."
+            )
+    elif not (np.isfinite(array).all() and (array > 0).all()):
         raise ValueError(
             f"{name} must return positive, finite step sizes. Got {eta!r}."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -33,6 +34,8 @@ from skmeta._step_matrices import diagonal
 from skmeta._units import Moments
 from skmeta.meta_step_size import META_STEP_SIZES, MetaStepSize
 from skmeta.step_size import STEP_SIZES, StepSize
+
+STARTS = ("last", "draw", "mean")
 
 
 class Call:
@@ -191,6 +194,7 @@ class BaseFMRL(BaseMeta):
             seed=int(check_random_state(self.random_state).randint(2**31)),
             n_tasks=0,
             n_skipped=0,
+            moves=np.zeros(shape),
             log=History(HISTORY),
             known=KnownTasks(shape),
         )
@@ -287,7 +291,12 @@ class BaseFMRL(BaseMeta):
     # ---- using what was learned
 
     def adapt(
-        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        init: str = "last",
     ) -> Any:
         """Fit an inner estimator to a new task; the meta-estimator does not change.
 
@@ -304,6 +313,10 @@ class BaseFMRL(BaseMeta):
             Targets; of a classifier, any of `classes_`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of every sample's loss, >= 0. None: all 1.
+        init : {'last', 'draw', 'mean'}, default='last'
+            Where the estimator starts: at the shared initialization; at `init_draw_`,
+            with the step size and the units of that time, which is what the risk bound
+            (G4) speaks of; or at `init_mean_`.
 
         Returns
         -------
@@ -317,6 +330,9 @@ class BaseFMRL(BaseMeta):
             If the input is invalid or the parameters diverge (NaN or infinity).
         """
         learned = self._fitted()
+        if init not in STARTS:
+            raise ValueError(f"init must be one of {STARTS}. Got {init!r} instead.")
+        begin = learned.starts(init)
         task, reading = self._read_new_task(X, y, sample_weight, learned)
         algorithm = learned.algorithm
         classes = learned.target.classes
@@ -324,25 +340,29 @@ class BaseFMRL(BaseMeta):
         current = self._configured(reading.shape, classes, unchanged).algorithm
         if type(current.step_size) is type(algorithm.step_size):
             algorithm = current
-        learner, coordinates = algorithm.learner, None
+        learner, coordinates, phi = algorithm.learner, None, begin.phi
         if learned.algorithm.standardize:
-            moments = learned.moments.copy()
+            moments = begin.moments.copy()
             moments.observe(task, centered=algorithm.centers)
             coordinates = moments.coordinates(
                 scales_target=algorithm.scales_target,
-                target=learned.moments if learned.moments.n_rows else None,
+                target=begin.moments if begin.moments.n_rows else None,
             )
+            if begin.is_zero:
+                phi = coordinates.to_raw(np.zeros_like(phi))
         task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)
         rule = algorithm.step_size
         attributes = dict(reading.schema.attributes)
         if classes is not None:
             attributes["classes_"] = classes
+        if rule.shrinks:
+            attributes["_within"] = partial(rule.within, begin.rule_state)
         return learner.fitted_in(
             coordinates,
             inner_estimator(self, is_valid=unchanged),
             task,
-            learned.shared,
-            algorithm.propose(rule, learned.rule_state, learner, len(task)),
+            phi,
+            algorithm.propose(rule, begin.rule_state, learner, len(task)),
             average=algorithm.task_parameter.needs_average,
             **attributes,
         )
@@ -360,6 +380,16 @@ class BaseFMRL(BaseMeta):
         return learned.target.shape_coef(learned.shared.copy())[1]
 
     @learned_attribute
+    def init_draw_(self, learned: State) -> np.ndarray:
+        """A shared initialization drawn uniformly from those of all tasks so far."""
+        return _as_init(learned, learned.starts("draw").phi)
+
+    @learned_attribute
+    def init_mean_(self, learned: State) -> np.ndarray:
+        """The mean of the shared initializations of all tasks so far."""
+        return _as_init(learned, learned.mean)
+
+    @learned_attribute
     def step_size_(self, learned: State) -> float | np.ndarray:
         """Step size of the next task if it is as long as the last one."""
         m = int(learned.log.numbers["n_samples"][-1]) if len(learned.log) else 1
@@ -367,3 +397,8 @@ class BaseFMRL(BaseMeta):
         state, learner = learned.rule_state, algorithm.learner
         eta = diagonal(algorithm.propose(algorithm.step_size, state, learner, m))
         return float(eta[0, 0]) if eta.size == 1 else eta
+
+
+def _as_init(learned: State, phi: np.ndarray) -> np.ndarray:
+    """A copy in the shape that the parameter `init` has."""
+    return (phi[0] if learned.target.classes is None else phi).copy()

@@ -47,8 +47,8 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         estimator of :mod:`skmeta.linear_model`; a linear classifier of scikit-learn
         with `partial_fit` and settable `coef_` and `intercept_`; or an estimator with a
         method `inner_learner` (:class:`skmeta.linear_model.InnerLearner`).
-    step_size : float, {'fixed', 'doubling', 'isotropic', 'per_coordinate'} or \
-            StepSize, default=None
+    step_size : float, {'fixed', 'doubling', 'similarity_ftl', 'ewoo', 'isotropic', \
+            'per_coordinate', 'full_matrix'} or StepSize, default=None
         Step size within a task: a number > 0, a name, or an object of
         :mod:`skmeta.step_size`. 'fixed' is the step size of the inner learner; the
         others are learned from task to task. None: 'per_coordinate', the most accurate
@@ -118,7 +118,7 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
     verbose : int, default=0
         Whether to print one line per pass.
     random_state : int, RandomState instance or None, default=None
-        Used if the inner learner shuffles.
+        Used to draw `init_draw_`, and if the inner learner shuffles.
 
     Attributes
     ----------
@@ -128,9 +128,17 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         Intercept of the shared initialization.
     classes_ : ndarray of shape (n_classes,)
         The class labels, sorted.
+    init_draw_ : ndarray of shape (n_outputs, n_features + 1)
+        One of the shared initializations phi_1, ..., phi_T with which the tasks so far
+        started, drawn uniformly, with the intercept last; raw, as the parameter `init`.
+        It depends on `random_state`. `adapt` with ``init='draw'`` starts there.
+    init_mean_ : ndarray of shape (n_outputs, n_features + 1)
+        The mean of phi_1, ..., phi_T; raw, with the intercept last. `adapt` with
+        ``init='mean'`` starts there.
     step_size_ : float or ndarray of shape (n_outputs, n_features + 1)
         Step size of the next task if it is as long as the last one, in the units in
-        which tasks are learned. With one per parameter, that of the intercept is last.
+        which tasks are learned. With one per parameter, that of the intercept is last;
+        of matrices, the diagonals.
     task_labels_ : ndarray of shape (n_tasks,)
         Labels of the known tasks, in order of first appearance.
     task_coef_ : ndarray of shape (n_tasks, ...)
@@ -162,9 +170,9 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
     -----
     Task t starts at the shared initialization phi_t, and theta_t is its task parameter.
     Then phi_{t+1} = phi_t + a_t (theta_t - phi_t), with a_t from the meta step size
-    [1]_. Learned step sizes follow [1]_ ('doubling') and [2]_ ('isotropic',
-    'per_coordinate'). Tasks are learned in order of first appearance. Parameters are
-    float64, whatever the type of X.
+    [1]_. Learned step sizes follow [1]_ ('doubling') and [2]_ (the others). Tasks are
+    learned in order of first appearance. Parameters are float64, whatever the type of
+    X.
 
     With `standardize`, phi_t is converted when the units change, so that its
     predictions stay the same; the state of a step size is not converted. The first task

@@ -304,6 +304,40 @@ REFUSALS: list[Refusal] = [
         ),
     ),
     (
+        lambda given: (
+            given.algorithm.step_size.needs == "grad_outer"
+            and given.lacks(Capability.MATRIX_STEPS)
+        ),
+        lambda given: (
+            f"{given.inner} does not accept a matrix as step size, which step_size="
+            f"{given.estimator.step_size!r} proposes: use BiasedRidge, "
+            "BiasedLogisticRegression, or OGD* with update='implicit', 'ogd' or 'ftrl'."
+        ),
+    ),
+    (
+        lambda given: (
+            given.algorithm.step_size.needs == "grad_outer"
+            and given.estimator.task_parameter == "regularized"
+            and given.lacks(Capability.EXACT)
+        ),
+        lambda given: (
+            "task_parameter='regularized' with a matrix as step size needs BiasedRidge "
+            f"or BiasedLogisticRegression. Got {given.inner} with step_size="
+            f"{given.estimator.step_size!r}."
+        ),
+    ),
+    (
+        lambda given: (
+            given.algorithm.step_size.shrinks
+            and given.lacks(Capability.SHRINKING_STEPS)
+        ),
+        lambda given: (
+            f"{given.inner} does not accept steps that shrink within a task, as those "
+            f"of step_size={given.estimator.step_size!r} do: set shrink=0.0, or use "
+            "OGD* with update='implicit' or 'ogd'."
+        ),
+    ),
+    (
         lambda given: given.lacks(Capability.COORDINATE_STEPS) and _n_etas(given) > 1,
         lambda given: (
             f"{given.inner} needs a single step size: it cannot be combined with "

@@ -136,6 +136,7 @@ def follow_rows(state: State, batch: Batch) -> None:
         leader.observe(batch.joined(), objective)
         if leader.rows_to_go <= 0:
             leader.solve()
+            state.moves += state.n_tasks * (leader.leader - state.phi)
             state.phi = leader.leader.copy()
 
 
@@ -151,16 +152,25 @@ def _learn_compiled(
     algorithm, n_tasks = state.algorithm, batch.n_tasks
     bad: Bad = []
     first = 0
-    while True:
-        first = _kernels.learn_tasks(
+    while first < n_tasks:
+        # A part of the tasks ends before the one that replaces the draw last. If tasks
+        # may be left out, every replacement may turn out to be the last one.
+        if options.stops:
+            state.pass_draws(state.n_tasks + n_tasks - first)
+        draw, n_more = None, state.next_draw - state.n_tasks - 1
+        if not n_more:
+            draw = state.snapshot()
+            n_more = n_tasks if options.stops and not draw.is_zero else 1
+        last = min(first + n_more, n_tasks)
+        stop = _kernels.learn_tasks(
             batch,
             first,
-            n_tasks,
+            last,
             algorithm.plan,
             state.phi,
             state.rule_state,
             state.meta_state,
-            state.n_tasks + first - len(bad),
+            state.n_tasks,
             known_parameters,
             known_rows,
             history,
@@ -168,15 +178,18 @@ def _learn_compiled(
             None,
             state.moments.array,
             state.phi_given,
+            state.moves,
         )
-        if first == n_tasks:
-            break
-        bad.append((first, algorithm.learner.divergence()))
-        if options.stops:
-            break
-        first += 1
-    state.n_tasks += n_tasks - len(bad)
-    state.n_skipped += len(bad)
+        state.n_tasks += stop - first
+        if draw is not None and stop > first:
+            state.replace_draw(draw)
+        first = stop
+        if stop < last:
+            bad.append((stop, algorithm.learner.divergence()))
+            state.n_skipped += 1
+            if options.stops:
+                break
+            first += 1
     return bad
 
 
@@ -469,6 +482,8 @@ class MetaBatch:
         """
         state, algorithm = self._state, self._algorithm
         learned = np.flatnonzero(self.leading.done)
+        draws = state.next_draw <= state.n_tasks + len(learned)
+        draw = state.snapshot() if draws else None
         if len(self._runs) > 1:
             self._judge()
         state.n_skipped += self._n - len(learned)
@@ -492,6 +507,9 @@ class MetaBatch:
                     self._moments.observe(task, centered=algorithm.centers)
             state.moments = self._moments
         state.phi = self._raw_phi + step
+        state.moves += n_tasks * step
+        while draw is not None and state.next_draw <= n_tasks:
+            state.replace_draw(draw)
         return share
 
     def _observe_runs(self, learned: np.ndarray) -> None:

@@ -51,7 +51,7 @@ typedef struct {
  * `_step_sizes.h`. `n_etas` is 1, or the number of parameters. */
 typedef struct {
     int step_size;
-    double step_size_parameters[3];
+    double step_size_parameters[5];
     ptrdiff_t n_etas;
     const double *eta0;
     int divide_by_root;
@@ -79,12 +79,14 @@ typedef struct {
 typedef struct {
     const char *name;
     int one_for_all; /* does not learn a step size per parameter */
+    ptrdiff_t n_parameters;
     ptrdiff_t (*state_size)(ptrdiff_t n_etas);
     void (*propose)(const Rules *, const double *rule_state, ptrdiff_t m, double *eta);
     /* `displacement` of every parameter, if there is a step size for each, and its
-     * norm `distance`; `n_tasks` counts this task */
+     * norm `distance`; m samples; `n_tasks` counts this task */
     void (*observe)(const Rules *, double *rule_state, const double *displacement,
-                    double distance, const double *grad_sq, double n_tasks);
+                    double distance, const double *grad_sq, ptrdiff_t m,
+                    double n_tasks);
 } StepSize;
 
 typedef struct {
@@ -93,7 +95,8 @@ typedef struct {
     /* of a task of this weight, before `add` has changed the state */
     double (*share)(const double *parameters, const double *meta_state, double n_tasks,
                     double weight);
-    void (*add)(double *meta_state, double weight);
+    void (*add)(const double *parameters, double *meta_state, double n_tasks,
+                double weight);
 } MetaStepSize;
 
 typedef struct {
@@ -119,6 +122,7 @@ typedef struct {
     double *moments; /* n_rows, then means and sums of squares, each of the features
                       * and the target; NULL without units */
     int phi_given;   /* not: the first task starts at zero in its units */
+    double *moves; /* sum of the moves of phi, each times the number of its task */
     const double *own;
     const ptrdiff_t *own_index;
     ptrdiff_t n_own;

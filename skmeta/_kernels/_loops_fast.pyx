@@ -53,7 +53,7 @@ cdef extern from "_kernel.h":
 
     ctypedef struct Rules:
         int step_size
-        double step_size_parameters[3]
+        double step_size_parameters[5]
         Py_ssize_t n_etas
         const double* eta0
         int divide_by_root
@@ -72,6 +72,7 @@ cdef extern from "_kernel.h":
     ctypedef struct StepSize:
         const char* name
         int one_for_all
+        Py_ssize_t n_parameters
         Py_ssize_t (*state_size)(Py_ssize_t)
 
     ctypedef struct MetaStepSize:
@@ -97,6 +98,7 @@ cdef extern from "_kernel.h":
         double* meta_state
         double* moments
         int phi_given
+        double* moves
         const double* own
         const Py_ssize_t* own_index
         Py_ssize_t n_own
@@ -404,19 +406,20 @@ cdef class Plan:
     ----------
     ogd : inner learner with `loss`, `update`, `radius`, `bias` and `max_iter`
         Its loss has a compiled version.
-    step_size : {'fixed', 'doubling', 'aruba'}
-    step_size_parameters : up to 3 floats
-        Doubling: gamma, lipschitz. ARUBA: eps, zeta, p.
+    step_size : {'fixed', 'doubling', 'similarity_ftl', 'aruba'}
+    step_size_parameters : floats
+        Doubling: gamma, lipschitz. SimilarityFTL: eps, lipschitz. ARUBA: eps, zeta, p,
+        the factor of squared gradients, and the share of the state that is kept.
     n_etas : int
         1, or the number of parameters for one step size each.
     eta0 : float64 ndarray of n_etas entries
         The step size of 'fixed'; read by no other.
     divide_by_root : bool
         Whether 'fixed' divides eta0 by the root of the number of samples.
-    meta_step_size : {'ftl', 'constant', 'linear'}
+    meta_step_size : {'ftl', 'discounted', 'constant', 'linear'}
     meta_parameters : floats
-        Constant: the share. Linear: the first share, the final one and the number of
-        tasks between them, at least 2.
+        Discounted: the half-life. Constant: the share. Linear: the first share, the
+        final one and the number of tasks between them, at least 2.
     average : bool
         Whether a task's parameter is the mean iterate, or the last one.
     candidates : list of tuples of floats, or None
@@ -456,7 +459,7 @@ cdef class Plan:
         self.rules.divide_by_root, self.rules.average = divide_by_root, average
         for k in range(len(each)):
             self.rules[k] = self.rules[0]
-            self.read_parameters(&self.rules[k], each[k])
+            self.read_parameters(&self.rules[k], step_size, each[k])
         self.algorithm.candidates = self.rules
         self.algorithm.n_candidates = len(each)
         self.algorithm.state_size = (
@@ -496,10 +499,13 @@ cdef class Plan:
             self.rules.eta0 = doubles("eta0", self.eta0, n_etas)
         return 0
 
-    cdef int read_parameters(self, Rules* rules, parameters) except -1:
+    cdef int read_parameters(self, Rules* rules, name, parameters) except -1:
         cdef Py_ssize_t k
-        if len(parameters) > 3:
-            raise ValueError("A step size has at most three parameters.")
+        k = kernel.step_sizes[rules.step_size].n_parameters
+        if len(parameters) != k:
+            raise ValueError(
+                f"step_size={name!r} has {k} parameters. Got {tuple(parameters)}."
+            )
         for k in range(len(parameters)):
             rules.step_size_parameters[k] = parameters[k]
         return 0
@@ -527,7 +533,7 @@ def _remake(ogd, arguments):
 def learn_tasks(
     batch, Py_ssize_t first, Py_ssize_t last, Plan plan not None, phi, rule_state,
     meta_state, Py_ssize_t n_tasks, own, own_index, history, parameters, grad_sq,
-    moments=None, bint phi_given=True,
+    moments=None, bint phi_given=True, moves=None,
 ):
     """Learn from tasks `first` to `last` - 1; return the first that failed, or `last`.
 
@@ -537,8 +543,9 @@ def learn_tasks(
     changes nothing else.
 
     After every task `phi` and the states of the step size and of the meta step size
-    move. With `grad_sq` they stay: the tasks are a meta-batch, and row t of `grad_sq`
-    takes the task's sums of squared gradients.
+    move, and `moves` (or None) takes the move of `phi` times the number of the task,
+    counted from 1. With `grad_sq` they stay: the tasks are a meta-batch, and row t of
+    `grad_sq` takes the task's sums of squared gradients.
 
     `moments` are those that the units are learned from, the array of a
     `skmeta._units.Moments`; they move with `phi`. Unless `phi_given`, the first task of
@@ -574,6 +581,7 @@ def learn_tasks(
         "The state of the meta step size", meta_state,
         kernel.meta_step_sizes[rules.meta_step_size].state_size,
     )
+    tasks.moves = writable("moves", moves, size)
     tasks.own, tasks.own_index, tasks.n_own = NULL, NULL, 0
     if own_index is not None:
         tasks.n_own = len(own)

@@ -98,6 +98,7 @@ typedef struct {
     Run *runs;
     double *phi, *own;         /* where the task may start, padded and in its units */
     double *raw_phi, *raw_own; /* the same, raw */
+    double *moves;             /* raw, see `ManyTasks` */
     double *scratch;
     int few;          /* whether the task touches few entries of phi */
     int theta_is_phi; /* and `average` is zero */
@@ -272,20 +273,31 @@ static void write_parameter(
 static void finish_task(Loop *loop, const Run *leader, double weight, double share)
 {
     const Algorithm *algorithm = loop->algorithm;
-    loop->meta_step_size->add(loop->tasks->meta_state, weight);
+    const ptrdiff_t m = leader->task.end - leader->task.begin;
+    loop->meta_step_size->add(leader->rules->meta_parameters, loop->tasks->meta_state,
+                              loop->n_tasks, weight);
     for (ptrdiff_t k = 0; k < algorithm->n_candidates; k++) {
         const Run *run = loop->runs + k;
         if (run->finite)
             loop->step_size->observe(run->rules, run->state, run->displacement,
-                                     run->distance, run->task.grad_sq, loop->n_tasks);
+                                     run->distance, run->task.grad_sq, m,
+                                     loop->n_tasks);
     }
     if (algorithm->units.learned) {
         add_displacement(loop->raw_phi, leader->displacement, share,
                          &loop->units.coordinates, &loop->units.layout);
+        add_displacement(loop->moves, leader->displacement, loop->n_tasks * share,
+                         &loop->units.coordinates, &loop->units.layout);
         keep_moments(&loop->units);
-    } else if (!loop->few) {
-        for (ptrdiff_t j = 0; j < loop->learner.size; j++)
-            loop->phi[j] += share * leader->displacement[j];
+    } else if (loop->few) {
+        add_moves(loop->moves, leader->touched, &loop->learner, &leader->task,
+                  loop->n_tasks);
+    } else {
+        for (ptrdiff_t j = 0; j < loop->learner.size; j++) {
+            const double move = share * leader->displacement[j];
+            loop->phi[j] += move;
+            loop->moves[j] += loop->n_tasks * move;
+        }
     }
 }
 
@@ -368,6 +380,7 @@ static ptrdiff_t take_memory(Loop *loop, double *memory)
     ptrdiff_t size = 0, longest = 0;
     loop->phi = take(&memory, &size, parameter);
     loop->own = take(&memory, &size, parameter);
+    loop->moves = take(&memory, &size, parameter);
     loop->raw_phi = in_units ? take(&memory, &size, parameter) : loop->phi;
     loop->raw_own = in_units ? take(&memory, &size, parameter) : loop->own;
     loop->scratch = take(&memory, &size, learner_scratch(&loop->learner));
@@ -419,12 +432,14 @@ static ptrdiff_t learn_tasks(
     if (algorithm->units.learned) read_units(&loop.units, tasks->moments);
     loop.n_tasks = (double)tasks->n_tasks;
     to_padded(&loop.learner, loop.raw_phi, tasks->phi);
+    if (tasks->moves) to_padded(&loop.learner, loop.moves, tasks->moves);
 
     enum Outcome outcome = FINITE;
     ptrdiff_t t = tasks->first;
     while (t < tasks->last && (outcome = learn_task(&loop, t)) == FINITE) t++;
     if (outcome != NOT_IN_X && t > tasks->first) {
         from_padded(&loop.learner, tasks->phi, loop.raw_phi);
+        if (tasks->moves) from_padded(&loop.learner, tasks->moves, loop.moves);
         if (algorithm->units.learned) write_units(&loop.units, tasks->moments);
     }
     free(memory);

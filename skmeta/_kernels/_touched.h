@@ -87,3 +87,22 @@ static void undo_moves(Touched all, const Learner *learner, const Task *task)
         all.phi[first + d] = *--all.origin;
     }
 }
+
+/* Adds what `apply_moves` did to phi, times a factor. */
+static void add_moves(double *moves, Touched all, const Learner *learner,
+                      const Task *task, double factor)
+{
+    const Matrix *X = &learner->data->X;
+    const ptrdiff_t d = X->n_features, K = learner->inner->n_outputs;
+    for (ptrdiff_t k = 0; k < K; k++) {
+        const ptrdiff_t first = k * (d + 1);
+        moves[first + d] += factor * (all.phi[first + d] - *all.origin++);
+        for (ptrdiff_t position = task->begin; position < task->end; position++) {
+            const ptrdiff_t i = row_number(learner->data, 0, position);
+            for (ptrdiff_t q = X->indptr[i]; q < X->indptr[i + 1]; q++) {
+                const ptrdiff_t j = first + X->indices[q];
+                moves[j] += factor * (all.phi[j] - *all.origin++);
+            }
+        }
+    }
+}

@@ -29,6 +29,7 @@ class Capability(Enum):
     AVERAGE = auto()  #: reports the average iterate
     EXACT = auto()  #: returns the minimiser of the loss regularised towards the start
     MATRIX_STEPS = auto()  #: takes a matrix as step size
+    SHRINKING_STEPS = auto()  #: takes steps that shrink within a task, in `fitted`
 
 
 class Outcome(NamedTuple):
@@ -203,7 +204,9 @@ class InnerLearner:
             The task.
         **learned : dict
             Fitted attributes of the clone: `n_features_in_`, and, if they exist,
-            `feature_names_in_` and `classes_`.
+            `feature_names_in_` and `classes_`. With the capability `SHRINKING_STEPS`
+            also `_within`, if steps shrink: `within` of the rule
+            (:class:`skmeta.step_size.StepSize`), with its state given.
 
         Returns
         -------

@@ -469,6 +469,9 @@ def risk_bound(mean_losses: ArrayLike, delta: float, loss_bound: float) -> float
 
         (1/T) sum_t M_t + B sqrt(ln(1 / delta) / (2 T)).
 
+    Where step sizes and units are learned too, they are drawn with the initialization:
+    that is ``adapt(..., init='draw')`` of `FMRL*`, which starts at `init_draw_`.
+
     The bound assumes tasks that are independent draws from one distribution, and losses
     in [0, B]: clip the losses, or make sure that they are in this range (the squared
     loss is unbounded without a ball and bounded data). It speaks of a fresh task that
