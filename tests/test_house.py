@@ -44,7 +44,7 @@ LAYERS = [
         "_version",
         "losses",
     },
-    {"_labels", "_solvers", "datasets", "meta_step_size", "step_size"},
+    {"_labels", "_saving", "_solvers", "datasets", "meta_step_size", "step_size"},
     {"_batch", "_kernels"},
     {"_checks", "_show_versions", "_steps", "_units"},
     {"_learners", "_targets"},
@@ -59,6 +59,7 @@ ON_PUBLIC_NAMES = {"checkpoint", "inspection", "metrics", "model_selection", "pi
 WITHOUT_ESTIMATORS = {
     "_checks",
     "_labels",
+    "_saving",
     "_sklearn",
     "_solvers",
     "_step_matrices",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -41,11 +42,19 @@ STARTS = ("last", "draw", "mean")
 class Call:
     """The draft of one call: the state that it learns, and the tasks to store."""
 
-    __slots__ = ("configuration", "state", "stored")
+    __slots__ = ("configuration", "is_first", "state", "stored")
 
-    def __init__(self, state: State, configuration: Configuration):
+    def __init__(
+        self, state: State, configuration: Configuration, *, is_first: bool = False
+    ):
         self.state, self.configuration = state, configuration
+        self.is_first = is_first
         self.stored: tuple[list[Any], np.ndarray] | None = None
+
+
+def draw_seed(generator: np.random.RandomState) -> int:
+    """The seed of a state."""
+    return int(generator.randint(2**31))
 
 
 class BaseFMRL(BaseMeta):
@@ -149,7 +158,7 @@ class BaseFMRL(BaseMeta):
         algorithm = configuration.algorithm
         if before is None:
             state = self._first_state(reading, algorithm, n_passes)
-            return Call(state, configuration)
+            return Call(state, configuration, is_first=True)
         state = before.draft()
         self._continue_with(state, algorithm)
         return Call(state, configuration)
@@ -191,7 +200,7 @@ class BaseFMRL(BaseMeta):
                 algorithm, phi, reading.batch if weight else None
             ),
             phi_given=phi_given,
-            seed=int(check_random_state(self.random_state).randint(2**31)),
+            seed=draw_seed(deepcopy(check_random_state(self.random_state))),
             n_tasks=0,
             n_skipped=0,
             moves=np.zeros(shape),
@@ -267,6 +276,8 @@ class BaseFMRL(BaseMeta):
         state = draft.state
         if draft.stored is not None:
             state.known = state.known.stored(*draft.stored)
+        if draft.is_first:  # a call that fails has not moved the user's generator
+            draw_seed(check_random_state(self.random_state))
         self._configuration = draft.configuration
         return state
 

@@ -32,6 +32,7 @@ from skmeta._labels import (
 from skmeta._meta._input import Reading, Schema, Target, check_columns, one_task, read
 from skmeta._meta._record import Record
 from skmeta._parameters import validate_parameters
+from skmeta._saving import Versioned
 from skmeta._sklearn import StrOptions, _check_partial_fit_first_call
 from skmeta._sparse import check_indices
 from skmeta._targets import Classes, Values
@@ -128,7 +129,7 @@ def learned_attribute(function: Callable[[Any, Any], Any]) -> property:
     return property(get, put, doc=function.__doc__)
 
 
-class BaseMeta(BaseEstimator):
+class BaseMeta(Versioned, BaseEstimator):
     """Tasks in, predictions by task; subclasses learn."""
 
     _learned: Any

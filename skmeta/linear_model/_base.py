@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._batch import Task
 from skmeta._checks import check_weights, check_X
 from skmeta._learners._protocol import InnerLearner
+<<<<<<< HEAD
 from skmeta._parameters import (
     check_offset,
     check_positive,
@@ -22,6 +23,10 @@ from skmeta._parameters import (
     unchanged_on_error,
 )
 from skmeta._step_matrices import are_positive_definite
+=======
+from skmeta._parameters import check_offset, check_start, unchanged_on_error
+from skmeta._saving import Versioned
+>>>>>>> a6f61b2 (stores: claim memory before the first write; pickles carry the version)
 from skmeta._targets import Classes, Values, probabilities
 from skmeta._units import Coordinates
 from skmeta.losses import CLASSIFICATION_LOSSES, Loss
@@ -32,7 +37,7 @@ _BAD_TARGET = (
 )
 
 
-class BaseLinear(BaseEstimator):
+class BaseLinear(Versioned, BaseEstimator):
     """A linear model whose learner is made by `inner_learner` and run by `_learn`.
 
     A model that `adapt` of a meta-estimator returned may learn in other coordinates.
