@@ -19,7 +19,7 @@ from skmeta import _kernels
 from skmeta._kernels import _loops_py
 from skmeta._labels import is_missing
 from skmeta._sklearn import _check_feature_names, _check_sample_weight
-from skmeta._sparse import check_indices, check_pointers
+from skmeta._sparse import check_indices, check_pointers, is_checked_by_kernel
 
 
 def is_kernel_ready(array: Any, dtype: DTypeLike, ndim: int) -> bool:
@@ -73,7 +73,7 @@ def check_X(
 ) -> Any:
     """A C-contiguous float array, or CSR with sorted, unique 32-bit indices."""
     check_pointers(X)
-    if checks_indices:
+    if checks_indices or not is_checked_by_kernel(X):
         check_indices(X)
     values = _as_floats(X)
     if values is not None and not (ensure_all_finite and find_nonfinite(values)):

@@ -7,6 +7,7 @@ import pickle
 import secrets
 import subprocess
 import sys
+import types
 import warnings
 from pathlib import Path
 
@@ -169,13 +170,18 @@ def test_another_version_is_named(path, version, monkeypatch):
         assert records[0].filename != _saving.__file__
 
 
+class Gone:
+    """A class that pickle finds by name, until it is gone."""
+
+
 def test_content_that_cannot_be_loaded_is_named(path, monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], "Gone", type("Gone", (), {}), False)
-    Gone.__module__, Gone.__qualname__ = __name__, "Gone"
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+    module = types.ModuleType("gone")
+    module.Gone = Gone
+    monkeypatch.setattr(Gone, "__module__", "gone")
+    monkeypatch.setitem(sys.modules, "gone", module)
     checkpoint.save(Gone(), path)
-    monkeypatch.delattr(sys.modules[__name__], "Gone")
-    with pytest.raises(ValueError, match="is whole, but .*Gone.*saved with version"):
+    monkeypatch.delitem(sys.modules, "gone")
+    with pytest.raises(ValueError, match="is whole, but .*'gone'.*saved with version"):
         checkpoint.load(path)
 
 

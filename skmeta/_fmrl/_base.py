@@ -354,11 +354,12 @@ class BaseFMRL(BaseMeta):
         learner, coordinates, phi = algorithm.learner, None, begin.phi
         if learned.algorithm.standardize:
             moments = begin.moments.copy()
-            moments.observe(task, centered=algorithm.centers)
-            coordinates = moments.coordinates(
-                scales_target=algorithm.scales_target,
-                target=begin.moments if begin.moments.n_rows else None,
-            )
+            with np.errstate(over="ignore", invalid="ignore"):  # then it diverges
+                moments.observe(task, centered=algorithm.centers)
+                coordinates = moments.coordinates(
+                    scales_target=algorithm.scales_target,
+                    target=begin.moments if begin.moments.n_rows else None,
+                )
             if begin.is_zero:
                 phi = coordinates.to_raw(np.zeros_like(phi))
         task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)

@@ -171,7 +171,8 @@ class LearnedRow(Learned):
             for t, record in enumerate(records):
                 if record != LOOSE:
                     held[t] = self.store.factor(record)
-        lines = self._lines(batch, held)
+        with np.errstate(over="ignore", invalid="ignore"):  # of bad tasks
+            lines = self._lines(batch, held)
         logistic_factors(
             batch,
             held,
@@ -437,8 +438,9 @@ class LearnedClasses:
             return np.full(len(n_rows), np.nan)
         order = slice(None) if batch.order is None else batch.order[0]
         X, y = batch.X[order][: batch.starts[-1]], batch.y[order][: batch.starts[-1]]
-        classes = np.nan_to_num(y).astype(np.intp)  # no loss of a bad task is kept
-        P = self.probabilities(X)[np.arange(len(y)), classes]
+        with np.errstate(over="ignore", invalid="ignore"):  # of bad tasks: not kept
+            classes = np.nan_to_num(y).astype(np.intp)
+            P = self.probabilities(X)[np.arange(len(y)), classes]
         losses = -np.log(np.maximum(P, np.finfo(float).tiny))
         weight = np.ones(len(y))
         if batch.sample_weight is not None:

@@ -234,7 +234,7 @@ class Store:
         memory.n_rows[first:last] = n_rows
         memory.visited[first:last] = np.arange(visit, visit + len(n_rows))
         memory.previous[first:last] = LOOSE
-        view = self._copy()
+        view = self.copy()
         view.n_records = last
         if labels is None or numbers is None:
             memory.number[first:last] = LOOSE
@@ -260,7 +260,7 @@ class Store:
         memory.n_used = record + 1  # see `appended`
         memory.n_rows[record] = n_rows
         memory.visited[record] = visit
-        view = self._copy()
+        view = self.copy()
         view.n_records = record + 1
         if number is None:
             memory.number[record] = LOOSE
@@ -281,7 +281,7 @@ class Store:
 
     def without_first_loose(self, n_gone: int) -> Store:
         """Without the oldest tasks that have no label."""
-        view = self._copy()
+        view = self.copy()
         view.first_loose = int(self.loose()[n_gone - 1]) + 1
         view.n_loose -= n_gone
         return view
@@ -303,7 +303,7 @@ class Store:
         memory.index = {label: i for i, label in enumerate(self.labels())}
         memory.latest[: self.n_known] = np.arange(self.n_known)
         memory.n_used = len(records)
-        view = self._copy()
+        view = self.copy()
         view._memory, view.n_records, view.first_loose = memory, len(records), 0
         return view
 
@@ -326,14 +326,16 @@ class Store:
         memory.number[:] = LOOSE
         memory.number[place[: len(known)]] = np.arange(len(known))
         memory.index = {label: i for i, label in enumerate(labels)}
+        memory.latest[:] = LOOSE
         memory.latest[: len(known)] = place[: len(known)]
         memory.n_used = len(records)
-        view = self._copy()
+        view = self.copy()
         view._memory, view.n_records, view.first_loose = memory, len(records), 0
         view.n_known = len(known)
         return view
 
-    def _copy(self) -> Store:
+    def copy(self) -> Store:
+        """The same view, as another object."""
         view = Store.__new__(Store)
         view._memory, view.n_records = self._memory, self.n_records
         view.n_known, view.n_loose = self.n_known, self.n_loose

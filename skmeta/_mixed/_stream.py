@@ -109,6 +109,7 @@ class Learned:
         if not options.store_tasks:
             names = None
         new = self._draft()
+        new.store = self.store.copy()  # `reserve` may replace its memory
         if new.origin is None:
             new.origin = _first_row(batch, options)
         starts = batch.starts
