@@ -107,11 +107,6 @@ def load(path: str | os.PathLike[str], *, return_position: bool = False) -> Any:
     position : object
         Only if `return_position` is true.
 
-    Warns
-    -----
-    UserWarning
-        If another version of skmeta saved the model.
-
     Raises
     ------
     FileNotFoundError
@@ -119,6 +114,11 @@ def load(path: str | os.PathLike[str], *, return_position: bool = False) -> Any:
     ValueError
         If the file is damaged or incomplete, is no checkpoint, has another format, or
         holds what cannot be loaded here.
+
+    Warns
+    -----
+    UserWarning
+        If another version of skmeta saved the model.
 
     See Also
     --------
