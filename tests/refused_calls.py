@@ -313,7 +313,7 @@ KINDS_OF["regressor"] = (
     }
     | {
         "params: loss": with_params(
-            "RefusingLoss", estimator=OGDRegressor(RefusingLoss())
+            "RefusingLoss|step_size changed", estimator=OGDRegressor(RefusingLoss())
         )
     }
 )
