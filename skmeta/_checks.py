@@ -155,7 +155,8 @@ def check_numeric_y(estimator: object, X: Any, y: ArrayLike) -> np.ndarray:
         return _readable(array, np.float64)
     y = _check_y(estimator, X, y)
     if y.dtype.kind == "O":
-        y = np.array([np.nan if is_missing(value) else value for value in y], object)
+        y = y.copy()
+        y[[is_missing(value) for value in y]] = np.nan
     try:
         return _readable(y, np.float64)
     except (TypeError, ValueError) as error:
