@@ -15,18 +15,14 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._batch import Task
 from skmeta._checks import check_weights, check_X
 from skmeta._learners._protocol import InnerLearner
-<<<<<<< HEAD
 from skmeta._parameters import (
     check_offset,
     check_positive,
     check_start,
     unchanged_on_error,
 )
-from skmeta._step_matrices import are_positive_definite
-=======
-from skmeta._parameters import check_offset, check_start, unchanged_on_error
 from skmeta._saving import Versioned
->>>>>>> a6f61b2 (stores: claim memory before the first write; pickles carry the version)
+from skmeta._step_matrices import are_positive_definite
 from skmeta._targets import Classes, Values, probabilities
 from skmeta._units import Coordinates
 from skmeta.losses import CLASSIFICATION_LOSSES, Loss
