@@ -363,8 +363,7 @@ class BaseFMRL(BaseMeta):
             if begin.is_zero:
                 phi = coordinates.to_raw(np.zeros_like(phi))
         task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)
-        rule = algorithm.step_size
-        attributes = dict(reading.schema.attributes)
+        rule, attributes = algorithm.step_size, dict(reading.schema.attributes)
         if classes is not None:
             attributes["classes_"] = classes
         if rule.shrinks:
