@@ -87,7 +87,7 @@ def options_of(kind, family):
         "init": ["zero", "pooled"],
         "meta_batch_size": [1, 1, 2, 4],
         "n_passes": [1, 1, 2],
-        "random_state": [0, None, "generator"],
+        "random_state": [0, "generator"],
     }
 
 
@@ -124,7 +124,8 @@ class Case:
             if (
                 self.family == "fmrl" and rng.random() < 0.5
             ):  # more that can be combined
-                del params["task_parameter"], params["step_size"], params["init"]
+                for name in ("task_parameter", "step_size", "init"):
+                    del params[name]
             if isinstance(params.get("estimator"), SGDClassifier | SGDRegressor):
                 params["standardize"] = True  # they do not take single precision
             self.model = CLASSES[self.kind, self.family](**params)
