@@ -220,11 +220,7 @@ def check_class_labels(
     estimator: object, X: Any, y: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Class labels per row; which are missing (None, NaN, infinite), or None: none."""
-    series = read_series(y)
-    if series is not None:  # NumPy would read integers among nulls as floats
-        y = _objects(series.to_list()) if series.null_count() else series.to_numpy()
-    elif hasattr(y, "isna") and not isinstance(y.dtype, np.dtype) and y.isna().any():
-        y = y.astype(object)
+    y = _with_missing_objects(y)
     array = _as_array(y, 1)
     if array is not None and array.dtype.kind in "biu" and len(array) == X.shape[0]:
         return array, None
@@ -244,6 +240,16 @@ def check_class_labels(
     except TypeError as error:
         raise ValueError(_MIXED.format(error)) from error
     return y, missing if missing.any() else None
+
+
+def _with_missing_objects(y: Any) -> Any:
+    """Objects where NumPy would read integers among missing values as floats."""
+    series = read_series(y)
+    if series is not None:
+        return _objects(series.to_list()) if series.null_count() else series.to_numpy()
+    if hasattr(y, "isna") and not isinstance(y.dtype, np.dtype) and y.isna().any():
+        return y.astype(object)
+    return y
 
 
 def _objects(values: list[Any]) -> np.ndarray:

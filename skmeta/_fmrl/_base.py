@@ -358,9 +358,8 @@ class BaseFMRL(BaseMeta):
                 phi = coordinates.to_raw(np.zeros_like(phi))
         task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)
         rule = algorithm.step_size
-        attributes = dict(reading.schema.attributes)
-        if classes is not None:
-            attributes["classes_"] = classes
+        own = {} if classes is None else {"classes_": classes}
+        attributes: dict[str, Any] = {**reading.schema.attributes, **own}
         if rule.shrinks:
             attributes["_within"] = partial(rule.within, begin.rule_state)
         model = learner.fitted_in(
