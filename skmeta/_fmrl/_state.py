@@ -107,10 +107,8 @@ class State:
         draft.__dict__.update(self.__dict__)
         draft.phi = self.phi.copy()
         draft.moves = self.moves.copy()
-        if self.rule_state.size:
-            draft.rule_state = self.rule_state.copy()
-        if self.meta_state.size:
-            draft.meta_state = self.meta_state.copy()
+        draft.rule_state = self.rule_state.copy()
+        draft.meta_state = self.meta_state.copy()
         if self.algorithm.standardize:
             draft.moments = self.moments.copy()
         if self.row_leader is not None:
