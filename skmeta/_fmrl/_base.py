@@ -207,6 +207,11 @@ class BaseFMRL(BaseMeta):
     def _continue_with(self, draft: State, algorithm: Algorithm) -> None:
         """Continue with changed parameters, if the learned states still fit."""
         before, shape = draft.algorithm, algorithm.shape
+        if before.standardize != algorithm.standardize:
+            raise ValueError(
+                f"standardize changed from {before.standardize} to "
+                f"{algorithm.standardize} since the last call. Call fit to start again."
+            )
         pairs = (
             ("step_size", draft.rule_state, algorithm.step_size.start(shape)),
             ("meta_step_size", draft.meta_state, algorithm.meta_step_size.start()),
@@ -226,11 +231,6 @@ class BaseFMRL(BaseMeta):
                     f"meta_step_size changed from {old} to {new} since the last call. "
                     "Call fit to start again."
                 )
-        if before.standardize != algorithm.standardize:
-            raise ValueError(
-                f"standardize changed from {before.standardize} to "
-                f"{algorithm.standardize} since the last call. Call fit to start again."
-            )
         draft.algorithm = algorithm
         if not self.store_tasks:
             draft.known = KnownTasks(shape)
