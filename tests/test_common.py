@@ -47,7 +47,7 @@ CONFIGURATIONS = [
     FMRLRegressor(OGDRegressor(), meta_step_size=LinearDecay(n_tasks=5)),
     FMRLRegressor(standardize=False, meta_step_size=0.5, step_size=0.2),
     FMRLRegressor(step_size="full_matrix", meta_step_size=Discounted(5.0)),
-    FMRLClassifier(step_size=SimilarityFTL(5.0), standardize=False),
+    FMRLRegressor(step_size=SimilarityFTL(0.5), standardize=False),
 ]
 EXACT_CONFIGURATIONS = [
     FMRLClassifier(OGDClassifier()),
