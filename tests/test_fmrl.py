@@ -222,7 +222,7 @@ def test_random_state_decides_the_shuffling():
 
     def coef(seed):
         model = FMRLRegressor(OGDRegressor(shuffle=True), random_state=seed)
-        return model.fit(X, y, tasks=tasks).coef_
+        return model.fit(X, y, tasks=tasks).task_coef_
 
     assert_array_equal(coef(1), coef(1))
     assert_array_equal(coef(np.random.RandomState(1)), coef(1))
@@ -390,7 +390,7 @@ def test_without_stored_tasks_a_returning_one_starts_afresh():
     assert model.task_intercept_.shape[0] == 0
     assert_allclose(model.predict(X, tasks=tasks), model.predict(X))
     model.partial_fit(X, y, tasks=tasks[0])
-    stored.partial_fit(X, y, tasks="new")
+    stored.partial_fit(X, y, tasks=99)
     assert_equal_models(model, stored, SHARED, same_labels=False)
 
 

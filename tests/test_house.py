@@ -44,8 +44,17 @@ LAYERS = [
         "_version",
         "losses",
     },
-    {"_labels", "_saving", "_solvers", "datasets", "meta_step_size", "step_size"},
-    {"_batch", "_kernels"},
+    {
+        "_frames",
+        "_names",
+        "_saving",
+        "_solvers",
+        "datasets",
+        "meta_step_size",
+        "step_size",
+    },
+    {"_batch", "_kernels", "_label_columns"},
+    {"_labels"},
     {"_checks", "_show_versions", "_steps", "_units"},
     {"_learners", "_targets"},
     {"_meta", "linear_model"},
@@ -58,6 +67,7 @@ LAYERS = [
 ON_PUBLIC_NAMES = {"checkpoint", "inspection", "metrics", "model_selection", "pipeline"}
 WITHOUT_ESTIMATORS = {
     "_checks",
+    "_frames",
     "_labels",
     "_saving",
     "_sklearn",
@@ -124,7 +134,7 @@ def test_imports_are_absolute(name):
 
 @each_module
 def test_optional_packages_are_imported_where_they_are_used(name):
-    optional = {"matplotlib", "pandas", "polars", "pyarrow", "torch"}
+    optional = {"matplotlib", "narwhals", "pandas", "polars", "pyarrow", "torch"}
     found = {one.split(".")[0] for one in imported(TREES[name].body)}
     assert found.isdisjoint(optional)
 

@@ -83,6 +83,11 @@ class BaseFMRL(BaseMeta):
     }
     _default_estimator: ClassVar[type]
     _configuration: Configuration
+    _nested = {
+        "estimator": "an inner learner of skmeta.linear_model",
+        "step_size": "one of skmeta.step_size, such as ARUBA()",
+        "meta_step_size": "one of skmeta.meta_step_size, such as LinearDecay()",
+    }
 
     def __init__(
         self,
@@ -95,7 +100,7 @@ class BaseFMRL(BaseMeta):
         init: str | ArrayLike = "zero",
         n_passes: int = 1,
         meta_batch_size: int = 1,
-        task_column: str | int | None = None,
+        task_column: str | int | list[str | int] | None = None,
         unknown_task: str = "shared",
         on_bad_task: str = "raise",
         on_bad_row: str = "raise",
@@ -211,6 +216,11 @@ class BaseFMRL(BaseMeta):
     def _continue_with(self, draft: State, algorithm: Algorithm) -> None:
         """Continue with changed parameters, if the learned states still fit."""
         before, shape = draft.algorithm, algorithm.shape
+        if before.standardize != algorithm.standardize:
+            raise ValueError(
+                f"standardize changed from {before.standardize} to "
+                f"{algorithm.standardize} since the last call. Call fit to start again."
+            )
         pairs = (
             ("step_size", draft.rule_state, algorithm.step_size.start(shape)),
             ("meta_step_size", draft.meta_state, algorithm.meta_step_size.start()),
@@ -230,11 +240,6 @@ class BaseFMRL(BaseMeta):
                     f"meta_step_size changed from {old} to {new} since the last call. "
                     "Call fit to start again."
                 )
-        if before.standardize != algorithm.standardize:
-            raise ValueError(
-                f"standardize changed from {before.standardize} to "
-                f"{algorithm.standardize} since the last call. Call fit to start again."
-            )
         draft.algorithm = algorithm
         if not self.store_tasks:
             draft.known = KnownTasks(shape)
@@ -332,8 +337,9 @@ class BaseFMRL(BaseMeta):
         Returns
         -------
         estimator : estimator
-            A fitted clone of `estimator`, which takes the features only, without the
-            `task_column`. It predicts, and its `partial_fit` continues to learn.
+            A fitted clone of `estimator`. It predicts, and its `partial_fit` continues
+            to learn. Estimators of `skmeta.linear_model` take X with or without the
+            `task_column`, others without it.
 
         Raises
         ------
@@ -363,12 +369,12 @@ class BaseFMRL(BaseMeta):
             if begin.is_zero:
                 phi = coordinates.to_raw(np.zeros_like(phi))
         task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)
-        rule, attributes = algorithm.step_size, dict(reading.schema.attributes)
-        if classes is not None:
-            attributes["classes_"] = classes
+        rule = algorithm.step_size
+        own = {} if classes is None else {"classes_": classes}
+        attributes: dict[str, Any] = {**reading.schema.attributes, **own}
         if rule.shrinks:
             attributes["_within"] = partial(rule.within, begin.rule_state)
-        return learner.fitted_in(
+        model = learner.fitted_in(
             coordinates,
             inner_estimator(self, is_valid=unchanged),
             task,
@@ -377,6 +383,7 @@ class BaseFMRL(BaseMeta):
             average=algorithm.task_parameter.needs_average,
             **attributes,
         )
+        return self._hand_over(model)
 
     # ---- fitted attributes, views of the published value
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -188,6 +188,11 @@ class State:
     def names(self) -> list[Hashable]:
         """Labels of the known tasks, in order of first appearance."""
         return self.known.names()
+
+    @property
+    def index(self) -> Mapping[Hashable, Any]:
+        """The known labels are keys of it."""
+        return self.known.index
 
 
 _BITS = 2**64 - 1
