@@ -30,9 +30,9 @@ from skmeta.linear_model import BiasedRidge, OGDRegressor
 
 LONG = "SKMETA_LONG" in os.environ
 MODELS = {
-    "fmrl": FMRLRegressor(),
-    "fmrl raw": FMRLRegressor(OGDRegressor(), standardize=False),
-    "fmrl exact": FMRLRegressor(BiasedRidge()),
+    "fmrl": FMRLRegressor(random_state=0),
+    "fmrl raw": FMRLRegressor(OGDRegressor(), standardize=False, random_state=0),
+    "fmrl exact": FMRLRegressor(BiasedRidge(), random_state=0),
     "fmrl classes": FMRLClassifier(),
     "mixed": MixedEffectsRegressor(),
     "mixed loose": MixedEffectsRegressor(store_tasks=False, window=2),

@@ -351,8 +351,7 @@ class BaseFMRL(BaseMeta):
             raise ValueError(f"init must be one of {STARTS}. Got {init!r} instead.")
         begin = learned.starts(init)
         task, reading = self._read_new_task(X, y, sample_weight, learned)
-        algorithm = learned.algorithm
-        classes = learned.target.classes
+        algorithm, classes = learned.algorithm, learned.target.classes
         unchanged = self._check_parameters()
         current = self._configured(reading.shape, classes, unchanged).algorithm
         if type(current.step_size) is type(algorithm.step_size):
