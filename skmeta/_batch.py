@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from skmeta import _l1_ball, _solvers
 from skmeta._solvers import TaskLoss
 from skmeta.losses import Loss
 
@@ -40,6 +41,73 @@ class Objective:
     bias: float = 1.0
     radius: float = np.inf
     order: int = 2
+
+    def optimum(self, task: TaskLoss, center: np.ndarray) -> np.ndarray:
+        """The minimiser of the loss of a task in the ball.
+
+        Parameters
+        ----------
+        task : TaskLoss
+            The loss, from `Task.loss`.
+        center : ndarray of shape (n_outputs, n_features + 1)
+            Of several minimisers, the nearest to this parameter.
+
+        Returns
+        -------
+        theta : ndarray of the shape of `center`
+            The minimiser.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self.order == 1:
+            return _l1_ball.optimum(task, center, self.radius)
+        return _solvers.optimum(task, center, self.radius)
+
+    def regularized(
+        self,
+        task: TaskLoss,
+        center: np.ndarray,
+        strength: float | np.ndarray,
+        start: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The minimiser in the ball of a task's loss and a pull towards the centre.
+
+        Parameters
+        ----------
+        task : TaskLoss
+            The loss, from `Task.loss`.
+        center : ndarray of shape (n_outputs, n_features + 1)
+            The centre.
+        strength : float or ndarray of the shape of `center`
+            Of half the squared distance from the centre, > 0.
+        start : ndarray of the shape of `center`, default=None
+            A guess.
+
+        Returns
+        -------
+        theta : ndarray of the shape of `center`
+            The minimiser.
+        """
+        solve = _l1_ball.regularized if self.order == 1 else _solvers.regularized
+        return solve(task, center, strength, self.radius, start)
+
+    def holds(self, theta: np.ndarray) -> bool:
+        """Whether a parameter is inside the ball.
+
+        Parameters
+        ----------
+        theta : ndarray of shape (n_outputs, n_features + 1)
+            The parameter.
+
+        Returns
+        -------
+        holds : bool
+            Whether its norm is below the radius.
+        """
+        return bool(np.linalg.norm(theta.ravel(), self.order) < self.radius)
 
 
 @dataclass(eq=False)

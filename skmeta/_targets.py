@@ -16,10 +16,16 @@ from skmeta._checks import (
     encode_labels,
     find_classes,
 )
+from skmeta.losses import Loss
 
 
 class Values:
     """Numbers to predict.
+
+    Parameters
+    ----------
+    loss : Loss or None
+        Says which targets are allowed, and what a score predicts. None: all, itself.
 
     Attributes
     ----------
@@ -34,20 +40,44 @@ class Values:
     n_outputs: ClassVar[int] = 1
     plain_dtype: ClassVar[type] = np.float64
 
+    def __init__(self, loss: Loss | None = None):
+        self.loss = loss
+        self.lowest = -np.inf if loss is None else loss.lowest_target
+
+    def for_loss(self, loss: Loss | None) -> Values:
+        """The same kind of targets for another loss."""
+        return Values(loss)
+
     def read(self, owner: Any, X: Any, y: ArrayLike) -> np.ndarray:
         """Targets as the kernels read them; NaN where nothing can be learned.
 
         `owner` is the estimator that messages name.
         """
-        return check_numeric_y(owner, X, y)
+        return self.encode(check_numeric_y(owner, X, y))
 
     def encode(self, y: np.ndarray) -> np.ndarray:
         """Targets of an array of the dtype `plain_dtype`."""
-        return y
+        if self.lowest == -np.inf or not (y < self.lowest).any():
+            return y
+        return np.where(y < self.lowest, np.nan, y)
 
     def problem(self, value: Any, row: int) -> str:
         """What is wrong with a target that cannot be learned from."""
-        return f"y is {value} in row {row} of the task. Drop the row."
+        low = self.low_target(value, f"{row} of the task")
+        return low or f"y is {value} in row {row} of the task. Drop the row."
+
+    def low_target(self, value: Any, row: int | str) -> str | None:
+        """What is wrong with a target below those of the loss, or None."""
+        try:
+            is_low = float(value) < self.lowest
+        except (TypeError, ValueError):
+            return None
+        if not is_low:
+            return None
+        return (
+            f"y is {value} in row {row}, below {self.lowest:g}, the lowest target of "
+            f"{self.loss!r}. Drop the row, or choose another loss."
+        )
 
     def shape_coef(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`coef_` and `intercept_` as views of one parameter or of several."""
@@ -55,7 +85,8 @@ class Values:
 
     def predict(self, scores: np.ndarray) -> np.ndarray:
         """Predictions from raw scores (n_samples, n_outputs)."""
-        return scores[:, 0]
+        scores = scores[:, 0]
+        return scores if self.loss is None else self.loss.inverse_link(scores)
 
 
 class Classes:
@@ -92,6 +123,10 @@ class Classes:
     def n_outputs(self) -> int:
         return 1 if len(self.classes) == 2 else len(self.classes)
 
+    def for_loss(self, loss: Loss | None) -> Classes:
+        """See `Values.for_loss`."""
+        return self
+
     def read(self, owner: Any, X: Any, y: ArrayLike) -> np.ndarray:
         """See `Values.read`."""
         labels, missing = check_class_labels(owner, X, y)
@@ -109,6 +144,11 @@ class Classes:
             "never are). Drop the row, or start again with all `classes`."
         )
 
+    def labels(self, targets: np.ndarray) -> np.ndarray:
+        """The class labels of encoded targets."""
+        index = targets > 0 if len(self.classes) == 2 else targets
+        return self.classes[index.astype(np.intp)]
+
     def shape_coef(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Values.shape_coef`."""
         return parameters[..., :-1], parameters[..., -1]
@@ -122,6 +162,48 @@ class Classes:
     def decisions(self, scores: np.ndarray) -> np.ndarray:
         """What `decision_function` returns: one score for two classes."""
         return scores[:, 0] if scores.shape[1] == 1 else scores
+
+
+def weights_by_class(
+    class_weight: Any, labels: np.ndarray, known: np.ndarray | None = None
+) -> np.ndarray:
+    """The weight of the class of every row.
+
+    Parameters
+    ----------
+    class_weight : dict or 'balanced'
+    labels : ndarray of shape (n_samples,)
+    known : ndarray of shape (n_classes,) or None
+        The classes that a dict may name; None: any.
+    """
+    if known is not None and not isinstance(class_weight, str):
+        unknown = set(class_weight) - set(known.tolist())
+        if unknown:
+            raise ValueError(
+                f"class_weight names {sorted(unknown, key=str)}, which are not among "
+                f"the classes {known.tolist()}."
+            )
+    classes, index = np.unique(labels, return_inverse=True)
+    if isinstance(class_weight, str):
+        weights = len(labels) / (len(classes) * np.bincount(index))
+        return weights[index]
+    found = [class_weight.get(label, 1.0) for label in classes.tolist()]
+    weights = np.asarray(found, dtype=np.float64)
+    if not (np.isfinite(weights) & (weights > 0)).all():
+        raise ValueError(
+            "The values of class_weight must be positive, finite numbers. Got "
+            f"{class_weight!r} instead."
+        )
+    return weights[index]
+
+
+def check_not_balanced(class_weight: Any) -> None:
+    """Refuse weights that need all rows, in `partial_fit`."""
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f"class_weight={class_weight!r} needs the share of every class in all "
+            "rows, which partial_fit does not know: pass a dict, or `sample_weight`."
+        )
 
 
 def probabilities(positive: np.ndarray) -> np.ndarray:

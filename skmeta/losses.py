@@ -6,7 +6,8 @@ s = z - y, and `MarginLoss` to one of the margin s = y z, for y = -1 or +1. A lo
 another form derives from `Loss` itself.
 
 All methods take scalars or arrays and work elementwise. The definitions are those of
-scikit-learn. At a kink, `slope` returns the same one-sided derivative as scikit-learn.
+scikit-learn. At a kink where zero is a subgradient, `slope` is zero: a sample without
+loss moves nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, wrightomega, xlogy
 
 __all__ = [
     "AbsoluteError",
@@ -28,6 +29,7 @@ __all__ = [
     "MarginLoss",
     "ModifiedHuber",
     "Pinball",
+    "Poisson",
     "ResidualLoss",
     "SquaredError",
     "SquaredHinge",
@@ -51,6 +53,12 @@ class Loss:
         Whether the loss is strictly convex in z.
     is_margin : bool, default=False
         Whether the targets are -1 and +1, as a classifier codes its classes.
+    is_residual : bool, default=False
+        Whether the loss depends on z - y only, so that targets can be centred.
+    lowest_target : float, default=-inf
+        The smallest target for which the loss is defined.
+    lipschitz : float, default=inf
+        A bound on the absolute value of `slope`.
     has_probability : bool, default=False
         For a loss with `is_margin`: whether `inverse_link` is the probability of the
         class +1.
@@ -71,27 +79,27 @@ class Loss:
 
     Examples
     --------
-    The Poisson loss for counts, where the logarithm of the expected count is linear in
-    the features:
+    The gamma loss for positive targets, where the logarithm of the expected target is
+    linear in the features:
 
     >>> import numpy as np
     >>> from skmeta.losses import Loss
-    >>> class Poisson(Loss):
-    ...     has_minimum = False
+    >>> class Gamma(Loss):
     ...     is_strict = True
+    ...     lowest_target = 1e-300
     ...
     ...     def value(self, y, z):
-    ...         return np.exp(z) - y * z
+    ...         return z + y * np.exp(-z)
     ...
     ...     def slope(self, y, z):
-    ...         return np.exp(z) - y
+    ...         return 1.0 - y * np.exp(-z)
     ...
     ...     def curvature(self, y, z):
-    ...         return np.exp(z)
+    ...         return y * np.exp(-z)
     ...
     ...     def inverse_link(self, z):
     ...         return np.exp(z)
-    >>> loss = Poisson()
+    >>> loss = Gamma()
     >>> float(loss.slope(1.0, 0.0))
     0.0
     >>> v = loss.proximal_slope(3.0, 0.0, q=0.5, weight=1.0)
@@ -102,6 +110,8 @@ class Loss:
     has_minimum: ClassVar[bool] = True
     is_strict: ClassVar[bool] = False
     is_margin: ClassVar[bool] = False
+    is_residual: ClassVar[bool] = False
+    lowest_target: ClassVar[float] = -np.inf
     has_probability: ClassVar[bool] = False
     degree: ClassVar[Literal[0, 1, 2] | None] = None
     compiled: ClassVar[str | None] = None
@@ -119,6 +129,11 @@ class Loss:
     def parameter(self) -> float:
         """The one parameter of the compiled version."""
         return 0.0
+
+    @property
+    def lipschitz(self) -> float:
+        """A bound on the absolute value of `slope`; infinity for none."""
+        return np.inf
 
     def value(self, y: Numbers, z: Numbers) -> Numbers:
         """The loss.
@@ -139,6 +154,8 @@ class Loss:
 
     def slope(self, y: Numbers, z: Numbers) -> Numbers:
         """The derivative of `value` in z; at a kink, one of its subgradients.
+
+        At a kink where zero is a subgradient, it is zero.
 
         Parameters
         ----------
@@ -377,6 +394,8 @@ class ResidualLoss(_FunctionOfOneNumber):
     0.0
     """
 
+    is_residual: ClassVar[bool] = True
+
     def value(self, y: Numbers, z: Numbers) -> Numbers:
         return self.f_value(z - y)
 
@@ -524,6 +543,10 @@ class Huber(_EpsilonLoss):
     degree = 2
     compiled = "huber"
 
+    @property
+    def lipschitz(self) -> float:
+        return self.epsilon
+
     def f_value(self, s: Numbers) -> Numbers:
         size = np.abs(s)
         beyond = self.epsilon * (size - 0.5 * self.epsilon)
@@ -555,11 +578,15 @@ class AbsoluteError(ResidualLoss):
     compiled = "absolute_error"
     kinks_at = (0.0,)
 
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
     def f_value(self, s: Numbers) -> Numbers:
         return np.abs(s)
 
     def f_slope(self, s: Numbers) -> Numbers:
-        return np.where(s > 0, 1.0, -1.0)
+        return np.sign(s)
 
     def f_proximal_slope(self, s: Numbers, q: Numbers, weight: Numbers) -> Numbers:
         return np.clip(s / q, -weight, weight)
@@ -582,6 +609,10 @@ class EpsilonInsensitive(_EpsilonLoss):
 
     degree = 1
     compiled = "epsilon_insensitive"
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
 
     @property
     def kinks_at(self) -> Sequence[float]:  # type: ignore[override]
@@ -629,14 +660,76 @@ class Pinball(ResidualLoss):
     def parameter(self) -> float:
         return self.quantile
 
+    @property
+    def lipschitz(self) -> float:
+        return max(self.quantile, 1.0 - self.quantile)
+
     def f_value(self, s: Numbers) -> Numbers:
         return np.where(s > 0, (1.0 - self.quantile) * s, -self.quantile * s)
 
     def f_slope(self, s: Numbers) -> Numbers:
-        return np.where(s > 0, 1.0 - self.quantile, -self.quantile)
+        below = np.where(s < 0, -self.quantile, 0.0)
+        return np.where(s > 0, 1.0 - self.quantile, below)
 
     def f_proximal_slope(self, s: Numbers, q: Numbers, weight: Numbers) -> Numbers:
         return np.clip(s / q, -self.quantile * weight, (1.0 - self.quantile) * weight)
+
+
+class Poisson(Loss):
+    """Half the Poisson deviance of a count y from the mean exp(z).
+
+    The value is exp(z) - y z + y log(y) - y, which is zero at exp(z) = y. It is
+    scikit-learn's `HalfPoissonLoss` with its constant, so it is never negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmeta.losses import Poisson
+    >>> loss = Poisson()
+    >>> bool(np.isclose(loss.value(3.0, np.log(3.0)), 0.0))
+    True
+    >>> float(loss.inverse_link(0.0))
+    1.0
+    """
+
+    has_minimum = False
+    is_strict = True
+    lowest_target = 0.0
+    compiled = "poisson"
+
+    def value(self, y: Numbers, z: Numbers) -> Numbers:
+        # y (exp(r) - 1 - r) with r = z - log(y), which does not cancel near r = 0
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            r = z - np.log(y)
+            near = y * (np.expm1(r) - r)
+            far = np.exp(z) - y * z + xlogy(y, y) - y
+        return np.where(np.abs(r) < 1.0, near, far)
+
+    def slope(self, y: Numbers, z: Numbers) -> Numbers:
+        with np.errstate(over="ignore"):
+            return np.exp(z) - y
+
+    def curvature(self, y: Numbers, z: Numbers) -> Numbers:
+        with np.errstate(over="ignore"):
+            return np.exp(z) + 0.0 * y
+
+    def proximal_slope(
+        self, y: Numbers, z: Numbers, q: Numbers, weight: Numbers
+    ) -> Numbers:
+        # The end t of the step satisfies t + c exp(t) = z + c y with c = q weight, so
+        # omega = c exp(t) satisfies omega + log(omega) = log(c) + z + c y.
+        c = q * weight
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            omega = wrightomega(np.log(c) + z + c * y)
+            t = np.log(omega / c)
+            size = np.maximum(np.abs(z), np.abs(t))
+            # two forms of the slope at the end, of which one cancels less
+            is_stiff = size < np.maximum(omega, c * y)
+            return np.where(is_stiff, (z - t) / q, weight * (omega / c - y))
+
+    def inverse_link(self, z: Numbers) -> Numbers:
+        with np.errstate(over="ignore"):
+            return np.exp(z)
 
 
 # ---- classification
@@ -656,6 +749,10 @@ class LogLoss(MarginLoss):
     is_strict = True
     has_probability = True
     compiled = "log_loss"
+
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
 
     def f_value(self, s: Numbers) -> Numbers:
         return np.maximum(-s, 0.0) + np.log1p(np.exp(-np.abs(s)))
@@ -700,11 +797,15 @@ class Hinge(MarginLoss):
     compiled = "hinge"
     kinks_at = (1.0,)
 
+    @property
+    def lipschitz(self) -> float:
+        return 1.0
+
     def f_value(self, s: Numbers) -> Numbers:
         return np.maximum(0.0, 1.0 - s)
 
     def f_slope(self, s: Numbers) -> Numbers:
-        return np.where(s <= 1.0, -1.0, 0.0)
+        return np.where(s < 1.0, -1.0, 0.0)
 
     def f_proximal_slope(self, s: Numbers, q: Numbers, weight: Numbers) -> Numbers:
         return -np.clip((1.0 - s) / q, 0.0, weight)
@@ -748,6 +849,10 @@ class ModifiedHuber(MarginLoss):
     has_probability = True
     compiled = "modified_huber"
 
+    @property
+    def lipschitz(self) -> float:
+        return 4.0
+
     def f_value(self, s: Numbers) -> Numbers:
         return np.where(s < -1.0, -4.0 * s, np.maximum(0.0, 1.0 - s) ** 2)
 
@@ -770,6 +875,7 @@ REGRESSION_LOSSES: dict[str, type[Loss]] = {
     "epsilon_insensitive": EpsilonInsensitive,
     "huber": Huber,
     "pinball": Pinball,
+    "poisson": Poisson,
     "quantile": Pinball,
     "squared_error": SquaredError,
 }

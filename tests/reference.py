@@ -14,7 +14,7 @@ def make_loss(name, epsilon=0.1, quantile=0.5):
     """The loss and its derivative, as functions of the target and the raw score."""
 
     def sign(r):
-        return 1.0 if r > 0 else -1.0
+        return float(r > 0) - float(r < 0)
 
     def sigmoid(z):
         return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))
@@ -30,7 +30,11 @@ def make_loss(name, epsilon=0.1, quantile=0.5):
     def modified_huber(y, z):
         return -4 * y * z if y * z < -1 else max(0, 1 - y * z) ** 2
 
+    def poisson(y, z):
+        return math.exp(z) - y * z + (y * math.log(y) if y else 0.0) - y
+
     value, slope = {
+        "poisson": (poisson, lambda y, z: math.exp(z) - y),
         "squared_error": (lambda y, z: (z - y) ** 2 / 2, lambda y, z: z - y),
         "huber": (huber, lambda y, z: max(-epsilon, min(epsilon, z - y))),
         "absolute_error": (lambda y, z: abs(z - y), lambda y, z: sign(z - y)),
@@ -40,12 +44,12 @@ def make_loss(name, epsilon=0.1, quantile=0.5):
         ),
         "pinball": (
             lambda y, z: max(quantile * (y - z), (quantile - 1) * (y - z)),
-            lambda y, z: 1 - quantile if z > y else -quantile,
+            lambda y, z: 1 - quantile if z > y else -quantile if z < y else 0,
         ),
         "log_loss": (log_loss, lambda y, z: -y * sigmoid(-y * z)),
         "hinge": (
             lambda y, z: max(0, 1 - y * z),
-            lambda y, z: -y if y * z <= 1 else 0,
+            lambda y, z: -y if y * z < 1 else 0,
         ),
         "squared_hinge": (
             lambda y, z: max(0, 1 - y * z) ** 2,

@@ -110,6 +110,25 @@ REFUSED = [
     ],
     [
         (
+            {
+                "estimator": OGDRegressor("huber", update="coin"),
+                "task_parameter": "regularized",
+            },
+            "OGDRegressor has no step size.*'regularized' needs: use 'last', 'average'",
+        ),
+    ],
+    [
+        (
+            {"estimator": OGDRegressor(coef_init=[1.0])},
+            "OGDRegressor has a coef_init, which FMRLRegressor does not use.*`init`",
+        ),
+        (
+            {"estimator": OGDClassifier(class_weight="balanced")},
+            "OGDClassifier has a class_weight, which FMRLClassifier does not use",
+        ),
+    ],
+    [
+        (
             {"estimator": SGDRegressor(), "init": "pooled"},
             "SGDRegressor does not name the loss.*pooling.*init='zero'.*Got .*'pooled'",
         ),

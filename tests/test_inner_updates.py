@@ -192,9 +192,8 @@ def test_eg_from_zero_by_hand(radius, kernel):
     model = OGDRegressor(
         "absolute_error", update="eg", eta0=0.1, radius=radius, fit_intercept=False
     ).fit([[2.0], [2.0], [1.0]], [9.0, 9.0, -9.0])
-    # The feature that is not there keeps two of the four weights.
-    up, down = np.exp(0.1 * 3.0), np.exp(-0.1 * 3.0)
-    assert_allclose(model.coef_, radius * (up - down) / (up + down + 2.0), rtol=1e-14)
+    # Without an intercept there are two weights.
+    assert_allclose(model.coef_, radius * np.tanh(0.1 * 3.0), rtol=1e-14)
     assert_array_equal(model.intercept_, 0.0)
 
 
@@ -355,6 +354,7 @@ def test_regret_of_eg(loss, data):
     start *= data.draw(st.floats(0.0, 1.5), label="size") * radius / np.abs(start).sum()
     if not task.fit_intercept:
         start[:, -1] = 0.0
+        return  # see test_coin_inverse_eg
     eta /= max(1.0, np.abs(task.X).max()) ** 2  # exponents exact to about 1e-12
     model = fit(learner_for(task, update="eg", eta0=eta, radius=radius), task, start)
     run = run_task(task, start, eta, "eg", radius)
@@ -379,7 +379,7 @@ def test_bound_of_eg_is_nearly_attained():
     model = learner_for(task, update="eg", eta0=0.02, radius=1.0)
     fit(model, task)
     at_corner = task.losses(np.array([[1.0, 0.0]])).sum()
-    bound = np.log(4.0) / 0.02 + 0.01 * (X**2).sum()
+    bound = np.log(2.0) / 0.02 + 0.01 * (X**2).sum()
     regret = model.losses_.sum() - at_corner
     assert 0.5 * bound < regret <= bound
 

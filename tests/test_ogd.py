@@ -50,9 +50,14 @@ def test_defaults(estimator, loss):
         "shuffle": False,
         "fit_intercept": True,
         "random_state": None,
+        "lipschitz": None,
+        "coef_init": None,
+        "intercept_init": None,
     }
     if estimator is OGDRegressor:
         expected |= {"epsilon": 0.1, "quantile": 0.5}
+    else:
+        expected["class_weight"] = None
     assert parameters == expected
     assert set(estimator._parameter_constraints) == set(parameters)
 

@@ -86,6 +86,11 @@ BAD_PARAMETERS = [
     ("fit_intercept", 2),
     ("random_state", "seed"),
     ("random_state", -1),
+    ("lipschitz", 0.0),
+    ("lipschitz", np.nan),
+    ("lipschitz", "1"),
+    ("coef_init", 0.5),
+    ("intercept_init", "zero"),
 ]
 BAD_REGRESSION_PARAMETERS = [
     ("epsilon", -0.1),
@@ -96,6 +101,10 @@ BAD_REGRESSION_PARAMETERS = [
     ("quantile", np.nan),
     ("quantile", "0.5"),
 ]
+BAD_CLASSIFICATION_PARAMETERS = [
+    ("class_weight", "even"),
+    ("class_weight", 2.0),
+]
 
 
 @learning
@@ -105,7 +114,7 @@ BAD_REGRESSION_PARAMETERS = [
         pytest.param(estimator, *case, id=f"{estimator.__name__}-{case[0]}={case[1]!r}")
         for estimator, cases in [
             (OGDRegressor, BAD_PARAMETERS + BAD_REGRESSION_PARAMETERS),
-            (OGDClassifier, BAD_PARAMETERS),
+            (OGDClassifier, BAD_PARAMETERS + BAD_CLASSIFICATION_PARAMETERS),
         ]
         for case in cases
     ],
@@ -121,7 +130,7 @@ def test_bad_parameter_is_named(estimator, name, value, method):
 def test_every_parameter_has_bad_values():
     for estimator, cases in [
         (OGDRegressor, BAD_PARAMETERS + BAD_REGRESSION_PARAMETERS),
-        (OGDClassifier, BAD_PARAMETERS),
+        (OGDClassifier, BAD_PARAMETERS + BAD_CLASSIFICATION_PARAMETERS),
     ]:
         assert {name for name, _ in cases} == set(estimator().get_params())
 

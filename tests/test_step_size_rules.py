@@ -412,13 +412,17 @@ def test_shrinking_steps_in_units_and_over_passes():
     assert_allclose(theta_of(adapted), coordinates.to_raw(theta), rtol=1e-9)
 
 
-def test_fit_of_an_adapted_model_starts_again():
-    """Without the learned rule: with its step size, which is constant then."""
+def test_fit_of_an_adapted_model_adapts_again():
+    """From the shared initialization, in its units, with steps that shrink anew."""
     X, y, tasks = make_task_regression(20, 6, 3, random_state=0)
     model = FMRLRegressor(step_size=ARUBA(shrink=2.0)).fit(X, y, tasks=tasks)
-    adapted = model.adapt(X[:6], y[:6])
-    plain = OGDRegressor(eta0=adapted.eta0).fit(X[:6], y[:6])
-    assert_allclose(adapted.fit(X[:6], y[:6]).coef_, plain.coef_)
+    adapted, again = model.adapt(X[:6], y[:6]), model.adapt(X[:6], y[:6])
+    for one in (clone(adapted), again):
+        one.fit(X[:6], y[:6])
+        assert_allclose(one.coef_, adapted.coef_, rtol=1e-12)
+        one.partial_fit(X[6:12], y[6:12])
+    adapted.partial_fit(X[6:12], y[6:12])
+    assert_allclose(again.coef_, adapted.coef_, rtol=1e-12)
 
 
 def test_failing_call_leaves_the_sum_of_squares():

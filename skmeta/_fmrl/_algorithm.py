@@ -18,6 +18,7 @@ from skmeta import _kernels
 from skmeta._fmrl._task_parameter import Average, Last, TaskParameter
 from skmeta._learners._protocol import Capability, InnerLearner
 from skmeta._step_matrices import are_semidefinite
+from skmeta.losses import Loss
 from skmeta.meta_step_size import (
     Constant,
     Discounted,
@@ -77,6 +78,12 @@ class Algorithm:
         """Whether there is an intercept, so that features can be centred."""
         objective = self.learner.objective
         return objective is None or objective.bias != 0
+
+    @property
+    def loss(self) -> Loss | None:
+        """The loss of a sample, if the learner names one."""
+        objective = self.learner.objective
+        return None if objective is None else objective.loss
 
     @property
     def scales_target(self) -> bool:

@@ -241,6 +241,7 @@ class BaseFMRL(BaseMeta):
                     "Call fit to start again."
                 )
         draft.algorithm = algorithm
+        draft.target = draft.target.for_loss(algorithm.loss)
         if not self.store_tasks:
             draft.known = KnownTasks(shape)
         if algorithm.learner.objective is not None:

@@ -266,6 +266,24 @@ REFUSALS: list[Refusal] = [
         ),
     ),
     (
+        lambda given: (
+            given.algorithm.task_parameter.needs_step and given.lacks(Capability.STEPS)
+        ),
+        lambda given: (
+            f"{given.inner} has no step size, which "
+            f"task_parameter={given.estimator.task_parameter!r} needs: use 'last', "
+            "'average' or 'optimum'."
+        ),
+    ),
+    (
+        lambda given: given.algorithm.learner.unused is not None,
+        lambda given: (
+            f"{given.inner} has {given.algorithm.learner.unused}, which "
+            f"{type(given.estimator).__name__} does not use: give it `init` or its own "
+            "`class_weight`, and leave those of the inner learner None."
+        ),
+    ),
+    (
         lambda given: given.pools and given.algorithm.learner.objective is None,
         lambda given: (
             f"{given.inner} does not name the loss that it minimises, which pooling "

@@ -25,7 +25,7 @@ def pooled(
 
     Minimises sum_i w_i l_i + (c / 2) (sum_j v_j**2 + v_0**2 / 1000), where v_j are the
     weights of the standardised features and v_0 is the intercept (less the mean target
-    of a regression). c is 1 for classifiers and, for regressors, the slope of the loss
+    for losses of residuals). c is 1 and, for losses of residuals, the slope of the loss
     at one standard deviation of the target over that deviation, which is 1 for the
     squared error. Tasks with NaN or infinity are left out; the ball is projected on.
 
@@ -45,7 +45,7 @@ def pooled(
     bias = objective.bias
     center, scale = _location_and_scale(X, weight, bias)
     offset, strength = 0.0, RIDGE
-    if not objective.loss.is_margin:
+    if objective.loss.is_residual:
         offset, spread = _location_and_scale(y, weight, bias)
         strength *= _strength(objective.loss, spread)
     design = (X - center) / scale

@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
 from skmeta._fmrl._base import BaseFMRL
+from skmeta._fmrl._configure import configure
 from skmeta._meta._base import MetaRegressor
+from skmeta._targets import Values
 from skmeta.linear_model import OGDRegressor
 
 
@@ -191,6 +193,10 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
 
     _default_estimator = OGDRegressor
 
+    def _first_target(self, owner: Any, X: Any, y: ArrayLike, classes: Any) -> Values:
+        algorithm = configure(self, (Values.n_outputs, X.shape[1] + 1), None)
+        return Values(algorithm.loss)
+
     def fit(
         self,
         X: Any,
@@ -274,7 +280,7 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         return self._ingest(X, y, tasks, sample_weight)
 
     def predict(self, X: Any, *, tasks: ArrayLike | None = None) -> np.ndarray:
-        """Predict targets.
+        """Predict targets: with a link, such as that of 'poisson', their means.
 
         Rows of a known task use its own parameters, rows of an unknown one the shared
         initialization (see `unknown_task`).
@@ -303,7 +309,7 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         *,
         tasks: ArrayLike | None = None,
     ) -> float:
-        """Coefficient of determination of `predict(X, tasks=tasks)`.
+        """Coefficient of determination of `predict(X, tasks=tasks)`, for every loss.
 
         Parameters
         ----------

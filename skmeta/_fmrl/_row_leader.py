@@ -26,6 +26,7 @@ ROWS_AT_ONCE = 8192
 MOST_NUMBERS = 2**18
 LONGEST_STEP = 4.0  # of a response from the score; in deviations of a scaled target
 LONGEST_STEP_WITH_KINKS = 1.0
+HALVINGS = 30  # of a step, to find a minimum
 
 
 def fits(shape: tuple[int, int]) -> bool:
@@ -49,7 +50,34 @@ def parabola(
         longest = LONGEST_STEP_WITH_KINKS
     if loss.degree is not None:
         longest *= spread
-    return slope, np.maximum(curvature, np.abs(slope) / longest)
+    curvature = np.maximum(curvature, np.abs(slope) / longest)
+    if loss.degree is None and not loss.is_margin:
+        curvature = _steepened(loss, targets, scores, slope, curvature)
+    return slope, curvature
+
+
+def _steepened(
+    loss: Loss, targets: Array, scores: Array, slope: Array, curvature: Array
+) -> Array:
+    """Curvatures for which no response is beyond the minimum of the loss of its row.
+
+    The slope of the Poisson loss grows exponentially, so Newton's step from a score
+    that is too low is far too long. Bisection finds the minimum.
+    """
+    near, far = np.zeros_like(slope), _quotient(slope, curvature)
+    is_beyond = loss.slope(targets, scores - far) * slope < 0
+    if not is_beyond.any():
+        return curvature
+    for _ in range(HALVINGS):
+        middle = 0.5 * (near + far)
+        too_far = loss.slope(targets, scores - middle) * slope < 0
+        near, far = np.where(too_far, near, middle), np.where(too_far, middle, far)
+    return np.where(is_beyond, _quotient(slope, far), curvature)
+
+
+def _quotient(slope: Array, divisor: Array) -> Array:
+    """slope / divisor, and zero where the slope is."""
+    return np.divide(slope, divisor, out=np.zeros_like(slope), where=slope != 0)
 
 
 def _added(start: Array, rows: Array) -> Array:
@@ -163,8 +191,7 @@ class RowLeader:
         self._losses = _added(self._losses, losses)
         present = scores[:, self._leader]
         slope, curvature = parabola(loss, rows.targets, present, self._spread)
-        step = np.divide(slope, curvature, out=np.zeros_like(slope), where=slope != 0)
-        response = present - step - self._reference[-1]
+        response = present - _quotient(slope, curvature) - self._reference[-1]
         z = np.ones((len(task), width + 1))
         z[:, :-2] = task.X - self._reference[:-2]
         weights = rows.weight[:, np.newaxis] * curvature

@@ -9,7 +9,6 @@ from joblib import Parallel, delayed, effective_n_jobs
 
 from skmeta._batch import Batch, Objective, Task
 from skmeta._learners._protocol import Capability, InnerLearner, Outcome
-from skmeta._solvers import optimum, regularized
 
 # A joblib call takes about 10 ms. Tasks of fewer multiplications in all are solved
 # sooner than they are handed over.
@@ -47,11 +46,14 @@ class TaskParameter:
         Of the learner.
     needs_objective : bool
         Whether the learner must name the loss that it minimises.
+    needs_step : bool
+        Whether the learner must have a step size.
     needs_average : bool
     """
 
     needs: ClassVar[frozenset[Capability]] = frozenset()
     needs_objective: ClassVar[bool] = False
+    needs_step: ClassVar[bool] = False
     needs_average: ClassVar[bool] = False
 
     def prepared(
@@ -90,6 +92,7 @@ class Regularized(TaskParameter):
     """argmin L_t(theta) + ||theta - start||**2 / (2 eta) in the ball."""
 
     needs_objective = True
+    needs_step = True
 
     def of(self, run: Run) -> tuple[np.ndarray | None, str | None]:
         if Capability.EXACT in run.learner.can:
@@ -99,7 +102,7 @@ class Regularized(TaskParameter):
         loss = run.task.loss(objective, len(run.start))
         weak = 1.0 / run.eta
         last = run.outcome.last
-        return regularized(loss, run.start, weak, objective.radius, start=last), None
+        return objective.regularized(loss, run.start, weak, last), None
 
 
 class Optimum(TaskParameter):
@@ -116,7 +119,7 @@ class Optimum(TaskParameter):
         assert objective is not None
         loss = run.task.loss(objective, len(run.start))
         try:
-            return optimum(loss, run.start, objective.radius), None
+            return objective.optimum(loss, run.start), None
         except ValueError as error:
             return None, str(error).rstrip(".")
 
@@ -164,7 +167,7 @@ class PreparedOptimum(Optimum):
         away = run.start - theta
         nearest = run.start - (away @ basis.T) @ basis
         objective = run.learner.objective
-        if objective is not None and np.linalg.norm(nearest) < objective.radius:
+        if objective is not None and objective.holds(nearest):
             return nearest, None
         return super().of(run)
 
@@ -182,7 +185,7 @@ def _solve_one(
         return "its rows are not finite"
     loss = task.loss(objective, len(phi))
     try:
-        theta = optimum(loss, phi, objective.radius)
+        theta = objective.optimum(loss, phi)
     except ValueError as error:
         return str(error).rstrip(".")
     _, spread, basis = np.linalg.svd(loss.design, full_matrices=False)

@@ -337,15 +337,16 @@ INLINE void learn_sample(
     const quad target =
         several ? choose(chain->output == y, splat(1.0), splat(-1.0)) : y;
     z += chain->intercept;
-    if (!is_margin(loss)) z -= target; /* while earlier steps are still awaited */
+    if (is_residual(loss)) z -= target; /* while earlier steps are still awaited */
     if (a > 0) z += chain->u[0] * gram_at(block, 0, a);
     if (a > 1) z += chain->u[1] * gram_at(block, 1, a);
     if (a > 2) z += chain->u[2] * gram_at(block, 2, a);
     const quad s = is_margin(loss) ? target * z : z;
-    const Loss_quad at = loss_at_quad(loss, inner->parameter, s);
+    const Loss_quad at = loss_at_quad(loss, inner->parameter, block->y[a], s);
     quad slope = at.slope, scale = splat(-eta * weight);
     if (inner->update == IMPLICIT && q > 0) {
-        slope = proximal_slope_quad(loss, inner->parameter, s, q, weight, slope);
+        slope = proximal_slope_quad(loss, inner->parameter, block->y[a], s, q, weight,
+                                    slope);
         scale = splat(-eta);
     }
     chain->u[a] = slope * (is_margin(loss) ? scale * target : scale);
@@ -354,7 +355,7 @@ INLINE void learn_sample(
         *rest = merge_rests(*rest, (quad)((quad_bits)at.rest & chain->live));
     chain->grad_sq += (quad)((quad_bits)(at.slope * at.slope) & chain->live)
                       * (weight * weight * norm);
-    /* one output shows in its score what is wrong with y */
+    /* one output shows in its score, or in its loss, what is wrong with y */
     chain->finite += (quad)((quad_bits)s & chain->live) * 0.0;
     if (several) chain->finite += y * 0.0;
 }
@@ -433,6 +434,7 @@ INLINE void learn_block_of(
     learn_block(LOSS_##name, several, block, inner, shape, task, first_pass, scores,   \
                 sums)
 #define LEARN_OF_RESIDUAL(name) LEARN(name, 0)
+#define LEARN_OF_SCORE(name) LEARN(name, 0)
 #define LEARN_OF_MARGIN(name)                                                          \
     if (shape->n_outputs > 1)                                                          \
         LEARN(name, 1);                                                                \
@@ -447,6 +449,7 @@ INLINE void learn_block_of(
     }
 #undef CASE
 #undef LEARN_OF_MARGIN
+#undef LEARN_OF_SCORE
 #undef LEARN_OF_RESIDUAL
 #undef LEARN
 }

@@ -10,11 +10,11 @@
 #define CODE(name, of, rest) LOSS_##name,
 enum LossCode { EACH_LOSS(CODE) };
 #undef CODE
-enum LossArgument { OF_RESIDUAL, OF_MARGIN };
+enum LossArgument { OF_RESIDUAL, OF_MARGIN, OF_SCORE };
 enum LossRest { NO_REST, WITH_REST };
 
 /* `UPDATES` in `_loops_fast.pyx` names them. */
-enum InnerUpdate { OGD, IMPLICIT, FTRL, EG };
+enum InnerUpdate { OGD, IMPLICIT, FTRL, EG, COIN, LTL };
 
 /* What a loop returns besides a number of tasks. */
 enum Outcome { NOT_FINITE = 0, FINITE = 1, NO_MEMORY = -1, NOT_IN_X = -2 };

@@ -23,7 +23,7 @@ static Learner make_learner(
     learner.longest = longest_row(data, begin, end);
     learner.natural = learner.size = inner->n_outputs * (data->X.n_features + 1);
 #ifdef BLOCKS
-    learner.in_blocks = !data->X.indices && !per_coordinate && !isfinite(inner->radius)
+    learner.in_blocks = !data->X.indices && !per_coordinate && sums_steps(inner)
                         && (inner->n_outputs == 1 || is_margin(inner->loss));
     if (learner.in_blocks) {
         learner.shape = make_shape(data->X.n_features, inner->n_outputs);

@@ -25,7 +25,7 @@ cdef extern from "_kernel.h":
         pass
 
     enum InnerUpdate:
-        OGD, IMPLICIT, FTRL, EG
+        OGD, IMPLICIT, FTRL, EG, COIN, LTL
 
     enum Outcome:
         NOT_FINITE, FINITE, NO_MEMORY, NOT_IN_X
@@ -148,7 +148,9 @@ cdef dict code_meta_step_sizes():
 cdef dict LOSS_CODES = code_losses()
 cdef dict STEP_SIZES = code_step_sizes()
 cdef dict META_STEP_SIZES = code_meta_step_sizes()
-cdef dict UPDATES = {"ogd": OGD, "implicit": IMPLICIT, "ftrl": FTRL, "eg": EG}
+cdef dict UPDATES = {
+    "ogd": OGD, "implicit": IMPLICIT, "ftrl": FTRL, "eg": EG, "coin": COIN, "ltl": LTL
+}
 LOSSES = frozenset(LOSS_CODES)
 
 cdef enum:

@@ -49,7 +49,9 @@ class OGD(Protocol):
     Attributes
     ----------
     loss : Loss
-    update : {'ogd', 'implicit', 'ftrl', 'eg'}
+    update : {'ogd', 'implicit', 'ftrl', 'eg', 'coin', 'ltl'}
+        'ltl' is 'ftrl' with the step size eta m / i after sample i, m the number of
+        rows. For 'coin', 1 / eta bounds the slopes of the loss.
     radius : float
         Of the ball that every iterate is projected on, infinite for none; of the
         simplex for 'eg'.
@@ -78,34 +80,41 @@ def run_task(
     losses: Array | None,
     average: Array | None,
     grad_sq: Array,
+    observe: Callable[[int, Array, Array], None] | None = None,
 ) -> bool:
     """Train `theta` on all rows of X, one at a time; False if not finite.
 
-    Pass number n visits the rows in the order of row n of `order`, whose rows repeat;
-    None: in the order of X. Adds the squared gradients of the first pass to `grad_sq`,
+    It is False too where a slope exceeds the bound of 'coin'. Pass number n visits the
+    rows in the order of row n of `order`, whose rows repeat; None: in the order of X.
+    Adds the squared gradients of the first pass to `grad_sq`,
     writes its prequential losses into `losses` (by row of X; or None) and the mean of
     all iterates at which gradients were taken into `average` (or None).
+
+    Only here: `observe` is called with the row, the slopes without weight and the
+    gradient of every sample of the first pass, before the step.
     """
     _check_sizes(X, y, weight, order, ogd, theta, eta, losses, average, grad_sq)
-    iterate = _ITERATES[ogd.update](theta, ogd.radius)
-    classes, n_rows = np.arange(len(theta)), X.shape[0]
-    total = np.zeros_like(theta)
+    iterate = _ITERATES[ogd.update](theta, ogd, X, weight)
+    classes, n_rows, total = np.arange(len(theta)), X.shape[0], np.zeros_like(theta)
     with np.errstate(over="ignore", invalid="ignore"):
         for n_pass, i in _visits(n_rows, order, ogd.max_iter):
             x, w = _features(X, i, ogd.bias), 1.0 if weight is None else weight[i]
-            target = y[i : i + 1]
-            if len(theta) > 1:
-                target = np.where(classes == y[i], 1.0, -1.0)
+            target = _targets(y[i], classes)
             z = theta @ x
             value = w * ogd.loss.value(target, z).sum()
             if not np.isfinite([*z, value, y[i]]).all():
                 return False
             total += theta
-            slope = w * ogd.loss.slope(target, z)
+            raw_slope = ogd.loss.slope(target, z)
+            slope = w * raw_slope
             if n_pass == 0:
                 if losses is not None:
                     losses[i] = value
                 _add_squares(grad_sq, slope, x)
+                if observe is not None:
+                    observe(i, raw_slope, np.outer(slope, x))
+            if ogd.update == "coin" and not _is_below(raw_slope, 1.0 / eta):
+                return False
             step = _shrunk(eta, getattr(ogd, "shrinking", None), slope, x)
             if ogd.update == "implicit":
                 q = _step_length(step, x)
@@ -177,6 +186,15 @@ def _step_length(eta, x):
     return (eta * x**2).sum(axis=1)
 
 
+def _targets(y, classes):
+    """The targets of every output: the value, or -1 and +1."""
+    return np.where(classes == y, 1.0, -1.0) if len(classes) > 1 else np.array([y])
+
+
+def _is_below(slope, bound):
+    return (np.abs(slope) <= bound[0, 0] * (1.0 + 1e-12)).all()
+
+
 def _times(eta, gradient):
     if eta.ndim == 3:
         return np.einsum("kpq,kq->kp", eta, gradient)
@@ -186,8 +204,8 @@ def _times(eta, gradient):
 class _Projected:
     """A step of theta, projected on the ball."""
 
-    def __init__(self, theta, radius):
-        self.theta, self.radius = theta, radius
+    def __init__(self, theta, ogd, X, weight):
+        self.theta, self.radius = theta, ogd.radius
 
     def move(self, step):
         self.theta -= step
@@ -202,14 +220,49 @@ class _Projected:
 class _DualAverage(_Projected):
     """Steps of a point that is not projected; theta is its projection."""
 
-    def __init__(self, theta, radius):
-        super().__init__(theta, radius)
+    def __init__(self, theta, ogd, X, weight):
+        super().__init__(theta, ogd, X, weight)
         self.point = theta.copy()
 
     def move(self, step):
         self.point -= step
         self.theta[:] = self.point
         self._project()
+
+
+class _ShrinkingDualAverage(_DualAverage):
+    """The same, its step size multiplied by m / i after step i."""
+
+    def __init__(self, theta, ogd, X, weight):
+        super().__init__(theta, ogd, X, weight)
+        self.start, self.n_rows, self.n_steps = theta.copy(), X.shape[0], 0
+
+    def move(self, step):
+        self.point -= step
+        self.n_steps += 1
+        share = self.n_rows / self.n_steps
+        self.theta[:] = self.start + share * (self.point - self.start)
+        self._project()
+
+
+class _Bets:
+    """Bets on coins: vectors of norm at most one, the negative gradients in a unit.
+
+    Theta is the start plus the sum of the coins so far, times 1 plus the gain of all
+    bets, divided by the number of the next bet.
+    """
+
+    def __init__(self, theta, ogd, X, weight):
+        self.theta, self.start = theta, theta.copy()
+        self.unit = longest_norm(X, weight, ogd.bias) * np.sqrt(len(theta)) or 1.0
+        self.coins, self.gain, self.n_bets = np.zeros_like(theta), 0.0, 1
+
+    def move(self, step):
+        coin = -step / self.unit
+        self.gain += (coin * (self.theta - self.start)).sum()
+        self.coins += coin
+        self.n_bets += 1
+        self.theta[:] = self.start + (1.0 + self.gain) / self.n_bets * self.coins
 
 
 class _Exponentiated:
@@ -219,14 +272,15 @@ class _Exponentiated:
 
     The start divides the rest of the radius, beyond the sum of its absolute values,
     evenly among all entries. The rest is at least the share `MIN_SLACK` of the radius,
-    since a positive number that begins at zero would never change.
+    since a positive number that begins at zero would never change. Without an intercept
+    its entries have no part in this: they are zero.
     """
 
-    def __init__(self, theta, radius):
-        self.theta, self.radius = theta, radius
-        slack = max(radius - np.abs(theta).sum(), MIN_SLACK * radius)
-        even = 0.5 * slack / theta.size
-        self.logs = np.log(np.maximum([theta, -theta], 0.0) + even)
+    def __init__(self, theta, ogd, X, weight):
+        self.theta = theta
+        with np.errstate(divide="ignore"):
+            self.logs = np.log(first_parts(theta, ogd.radius, ogd.bias))
+        self.radius = ogd.radius
         self._publish()
 
     def move(self, step):
@@ -239,6 +293,24 @@ class _Exponentiated:
         self.theta[:] = parts[0] - parts[1]
 
 
+def first_parts(theta: Array, radius: float, bias: float) -> Array:
+    """The positive numbers that represent the start of 'eg': (2, *theta.shape)."""
+    has_part = np.ones(theta.shape)
+    has_part[:, -1] = bias != 0.0
+    slack = max(radius - np.abs(theta).sum(), MIN_SLACK * radius)
+    parts = np.maximum([theta, -theta], 0.0) + 0.5 * slack / has_part.sum()
+    parts *= has_part
+    return parts * (radius / parts.sum())
+
+
+def longest_norm(X: Any, weight: Array | None, bias: float) -> float:
+    """The largest norm of a row, times its weight."""
+    X = X.astype(np.float64)
+    squares = X.multiply(X) if sp.issparse(X) else X**2
+    norms = np.sqrt(np.ravel(squares.sum(axis=1)) + bias**2)
+    return float((norms if weight is None else weight * norms).max())
+
+
 LOSSES: frozenset[str] = frozenset()  # those that have a compiled version
 MIN_SLACK = 1e-6
 _ITERATES: dict[str, Any] = {
@@ -246,6 +318,8 @@ _ITERATES: dict[str, Any] = {
     "implicit": _Projected,
     "ftrl": _DualAverage,
     "eg": _Exponentiated,
+    "coin": _Bets,
+    "ltl": _ShrinkingDualAverage,
 }
 
 

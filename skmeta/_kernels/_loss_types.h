@@ -6,16 +6,26 @@
 #define UNUSED
 #endif
 
-INLINE int is_margin(const enum LossCode loss)
+INLINE enum LossArgument argument_of(const enum LossCode loss)
 {
 #define CASE(name, of, rest) \
     case LOSS_##name:        \
-        return of == OF_MARGIN;
+        return of;
     switch (loss) {
         EACH_LOSS(CASE)
     }
 #undef CASE
-    return 0;
+    return OF_RESIDUAL;
+}
+
+INLINE int is_margin(const enum LossCode loss)
+{
+    return argument_of(loss) == OF_MARGIN;
+}
+
+INLINE int is_residual(const enum LossCode loss)
+{
+    return argument_of(loss) == OF_RESIDUAL;
 }
 
 /* Whether the value of a loss has a part log1p(rest). */
@@ -43,6 +53,7 @@ static double lower_bound(double s, double c)
 #define ABSOLUTE fabs
 #define EXP exp
 #define LARGEST(value) (value)
+#define FIRST(value) (value)
 #define LOWER_BOUND lower_bound
 #include "_losses.h"
 
@@ -61,6 +72,7 @@ INLINE quad lower_bound_quad(quad s, double c)
 #define ABSOLUTE absolute
 #define EXP exp_quad
 #define LARGEST largest
+#define FIRST(value) ((value)[0])
 #define LOWER_BOUND lower_bound_quad
 #include "_losses.h"
 #endif

@@ -1,10 +1,11 @@
 /* Every loss, written once for a number of type REAL: a double, or a vector of them.
  *
  * The includer defines, for its REAL, the operations NAMED, SPLAT, SELECT, ABSOLUTE,
- * EXP (of numbers up to zero), LARGEST and LOWER_BOUND.
+ * EXP (of numbers up to zero), LARGEST, FIRST and LOWER_BOUND.
  *
- * The header of a loss f of one number s, its residual or margin, defines two functions
- * under the heads below, with `p` the parameter of the loss:
+ * The header of a loss f of one number s, its residual, margin or score, defines two
+ * functions under the heads below, with `p` the parameter of the loss. A loss OF_SCORE
+ * depends on the target `y` too, and all entries of its vectors are equal.
  *
  * VALUE_AND_SLOPE(name) returns {value, rest, slope}: f(s) = value + log1p(rest), and
  *     f'(s). The rest is in [0, 1], and zero for a loss of NO_REST. So the logarithms of
@@ -21,10 +22,12 @@ typedef struct {
     REAL value, rest, slope;
 } NAMED(Loss);
 
-#define VALUE_AND_SLOPE(name) INLINE NAMED(Loss) NAMED(name)(double p UNUSED, REAL s)
+#define VALUE_AND_SLOPE(name) \
+    INLINE NAMED(Loss) NAMED(name)(double p UNUSED, double y UNUSED, REAL s)
 #define PROXIMAL_SLOPE(name)                                                     \
     INLINE REAL NAMED(name##_proximal)(                                          \
-        double p UNUSED, REAL s, double q, double weight, REAL slope UNUSED)
+        double p UNUSED, double y UNUSED, REAL s, double q, double weight,       \
+        REAL slope UNUSED)
 
 #include "_loss_list.h"
 
@@ -33,11 +36,12 @@ typedef struct {
 
 /* ---- the loss of a code, which is a constant wherever speed matters */
 
-INLINE NAMED(Loss) NAMED(loss_at)(const enum LossCode loss, double p, REAL s)
+INLINE NAMED(Loss) NAMED(loss_at)(
+    const enum LossCode loss, double p, double y, REAL s)
 {
 #define CASE(name, of, rest) \
     case LOSS_##name:        \
-        return NAMED(name)(p, s);
+        return NAMED(name)(p, y, s);
     switch (loss) {
         EACH_LOSS(CASE)
     }
@@ -46,11 +50,12 @@ INLINE NAMED(Loss) NAMED(loss_at)(const enum LossCode loss, double p, REAL s)
 }
 
 INLINE REAL NAMED(proximal_slope)(
-    const enum LossCode loss, double p, REAL s, double q, double weight, REAL slope)
+    const enum LossCode loss, double p, double y, REAL s, double q, double weight,
+    REAL slope)
 {
 #define CASE(name, of, rest) \
     case LOSS_##name:        \
-        return NAMED(name##_proximal)(p, s, q, weight, slope);
+        return NAMED(name##_proximal)(p, y, s, q, weight, slope);
     switch (loss) {
         EACH_LOSS(CASE)
     }
@@ -68,4 +73,5 @@ INLINE REAL NAMED(proximal_slope)(
 #undef ABSOLUTE
 #undef EXP
 #undef LARGEST
+#undef FIRST
 #undef LOWER_BOUND

@@ -205,6 +205,7 @@ static void project(double *theta, ptrdiff_t size, double radius)
 
 /* ---- exponentiated gradient: theta is the difference of two positive parts */
 
+/* Without an intercept it has no parts: their logarithms are -infinity and stay so. */
 static void difference(double *theta, const double *logs, ptrdiff_t size, double radius)
 {
     double total = 0.0, most = logs[0];
@@ -219,13 +220,17 @@ static void difference(double *theta, const double *logs, ptrdiff_t size, double
 
 static void split(double *theta, double *logs, ptrdiff_t size, const Inner *inner)
 {
+    const ptrdiff_t K = inner->n_outputs, width = size / K;
+    const ptrdiff_t n_entries = inner->bias == 0.0 ? size - K : size;
     double slack = inner->radius, least = inner->min_slack * inner->radius;
     for (ptrdiff_t j = 0; j < size; j++) slack -= fabs(theta[j]);
-    double even = 0.5 * (slack < least ? least : slack) / (double)size;
+    double even = 0.5 * (slack < least ? least : slack) / (double)n_entries;
     for (ptrdiff_t j = 0; j < size; j++) {
         logs[j] = log((theta[j] > 0 ? theta[j] : 0.0) + even);
         logs[size + j] = log((theta[j] < 0 ? -theta[j] : 0.0) + even);
     }
+    for (ptrdiff_t k = 1; inner->bias == 0.0 && k <= K; k++)
+        logs[k * width - 1] = logs[size + k * width - 1] = -INFINITY;
     difference(theta, logs, size, inner->radius);
 }
 
@@ -258,12 +263,96 @@ INLINE double target_of(double y, ptrdiff_t k, ptrdiff_t n_outputs)
     return n_outputs == 1 ? y : y == (double)k ? 1.0 : -1.0;
 }
 
+/* The number that a loss is a function of. */
+INLINE double argument(const enum LossArgument of, double target, double z)
+{
+    return of == OF_MARGIN ? target * z : of == OF_SCORE ? z : z - target;
+}
+
+/* The weighted norm of the longest row of a task. */
+static double longest_norm(
+    const Data *data, const Task *task, double bias, double *buffer)
+{
+    double longest = 0.0;
+    for (ptrdiff_t position = task->begin; position < task->end; position++) {
+        const ptrdiff_t i = row_number(data, 0, position);
+        const Row row = row_at(&data->X, i, buffer);
+        double norm = sqrt(square_sum(row.x, row.n) + bias * bias);
+        if (data->weight) norm *= data->weight[i];
+        if (!(norm <= longest)) longest = norm;
+    }
+    return longest;
+}
+
+/* ---- the iterate of an update */
+
+typedef struct {
+    double *theta;
+    double *moving; /* what a step is added to, see `make_iterate` */
+    double *start;  /* COIN, LTL */
+    double *logs;   /* EG */
+    double unit;    /* COIN: a gradient over it is a coin, of norm at most one */
+    double gain;    /* of the bets on the coins so far */
+    double share;   /* theta = start + share * sum of coins */
+} Iterate;
+
+/* Steps are added to theta, to the point before projection (FTRL, LTL), to changes of
+ * logarithms (EG) or to the sum of coins (COIN). */
+static Iterate make_iterate(
+    const Data *data, const Inner *inner, const Task *task, ptrdiff_t size,
+    double *scratch, double *buffer)
+{
+    double *theta = task->theta;
+    Iterate iterate = {theta, theta, scratch + size, scratch + size, 1.0, 0.0, 0.0};
+    if (inner->update < FTRL || (inner->update == FTRL && !isfinite(inner->radius)))
+        return iterate;
+    iterate.moving = scratch;
+    if (inner->update == EG) {
+        split(theta, iterate.logs, size, inner);
+        return iterate;
+    }
+    memcpy(iterate.moving, theta, size * sizeof(double));
+    if (inner->update == FTRL) return iterate;
+    memcpy(iterate.start, theta, size * sizeof(double));
+    if (inner->update == COIN) {
+        const double longest = longest_norm(data, task, inner->bias, buffer);
+        memset(iterate.moving, 0, size * sizeof(double));
+        if (longest > 0.0)
+            iterate.unit = longest * sqrt((double)inner->n_outputs) / task->eta[0];
+    }
+    return iterate;
+}
+
+/* Theta after the steps of a sample, the n-th one of tasks of m. */
+static void finish_step(
+    Iterate *iterate, const Inner *inner, ptrdiff_t size, double n, double m)
+{
+    double *theta = iterate->theta;
+    const double *moving = iterate->moving, *start = iterate->start;
+    if (inner->update == EG) {
+        exponentiate(theta, iterate->logs, moving, size, inner->radius);
+        return;
+    }
+    if (inner->update == COIN) {
+        iterate->share = (1.0 + iterate->gain) / (n + 1.0);
+        for (ptrdiff_t j = 0; j < size; j++)
+            theta[j] = start[j] + iterate->share * moving[j];
+        return;
+    }
+    if (inner->update == LTL)
+        for (ptrdiff_t j = 0; j < size; j++)
+            theta[j] = start[j] + m / n * (moving[j] - start[j]);
+    else if (moving != theta)
+        memcpy(theta, moving, size * sizeof(double));
+    if (isfinite(inner->radius)) project(theta, size, inner->radius);
+}
+
 /* The mean iterate is theta_end - sum_i i (theta_{i+1} - theta_i) / n. While nothing is
  * projected, `average` holds that sum, which costs one more update per sample, on its
  * features only; otherwise it holds the mean iterate itself. */
 INLINE int sums_steps(const Inner *inner)
 {
-    return !isfinite(inner->radius);
+    return !isfinite(inner->radius) && inner->update <= FTRL;
 }
 
 static ptrdiff_t samples_scratch(const Inner *inner, ptrdiff_t size)
@@ -277,23 +366,18 @@ static int learn_samples(
     const Data *data, const Inner *inner, Task *task, double *scratch, double *buffer)
 {
     const ptrdiff_t K = inner->n_outputs, d = data->X.n_features, size = K * (d + 1);
-    const int in_ball = isfinite(inner->radius), lazy = sums_steps(inner);
+    const int lazy = sums_steps(inner), is_coin = inner->update == COIN;
     const double bias = inner->bias, p = inner->parameter;
     const enum LossCode loss = inner->loss;
-    const int of_margin = is_margin(loss);
+    const enum LossArgument of = argument_of(loss);
+    const double n_rows = (double)(task->end - task->begin);
+    const double largest_slope = (1.0 + 1e-12) / task->eta[0]; /* COIN */
     double *theta = task->theta, *average = task->average;
-    double *slopes = scratch, *scores = scratch + K, *logs = scratch + 2 * K + size;
-    /* what a step is added to: theta, the point before projection, or exponents */
-    double *moving = theta;
+    double *slopes = scratch, *scores = scratch + K;
+    Iterate iterate = make_iterate(data, inner, task, size, scratch + 2 * K, buffer);
+    double *moving = iterate.moving;
     double total = 0.0, total_rest = 0.0;
     ptrdiff_t n_steps = 0;
-    if (inner->update == EG) {
-        moving = scratch + 2 * K;
-        split(theta, logs, size, inner);
-    } else if (inner->update == FTRL && in_ball) {
-        moving = scratch + 2 * K;
-        memcpy(moving, theta, size * sizeof(double));
-    }
     for (ptrdiff_t n_pass = 0; n_pass < inner->max_iter; n_pass++) {
         for (ptrdiff_t position = task->begin; position < task->end; position++) {
             const ptrdiff_t i = row_number(data, n_pass, position);
@@ -307,9 +391,10 @@ static int learn_samples(
                 const double *w = theta + k * (d + 1);
                 double target = target_of(y, k, K);
                 double z = (k ? dot(row, w) : slopes[0]) + bias * w[d];
-                double s = of_margin ? target * z : z - target;
-                Loss_double at = loss_at_double(loss, p, s);
+                double s = argument(of, target, z);
+                Loss_double at = loss_at_double(loss, p, target, s);
                 if (!isfinite(s)) return 0;
+                if (is_coin && !(fabs(at.slope) <= largest_slope)) return 0;
                 value += at.value;
                 merge_rest(&rest, at.rest, &value);
                 slopes[k] = at.slope;
@@ -347,13 +432,20 @@ static int learn_samples(
                     double q = scale ? scaled_norm(row, scale) + scale[d] * bias * bias
                                      : task->eta[0] * norm;
                     if (q > 0)
-                        slope = proximal_slope_double(loss, p, scores[k], q, weight,
-                                                      slopes[k]);
+                        slope = proximal_slope_double(loss, p, target_of(y, k, K),
+                                                      scores[k], q, weight, slopes[k]);
                 }
-                double change = of_margin ? -slope * target_of(y, k, K) : -slope;
-                if (!scale) change *= task->eta[0];
-                add_row(moving + k * (d + 1), change, scale, row);
-                moving[k * (d + 1) + d] += change * (scale ? scale[d] * bias : bias);
+                double change = of == OF_MARGIN ? -slope * target_of(y, k, K) : -slope;
+                double *step_to = moving + k * (d + 1);
+                if (is_coin) {
+                    const double along = dot(row, step_to) + bias * step_to[d];
+                    change /= iterate.unit;
+                    iterate.gain += change * iterate.share * along;
+                } else if (!scale) {
+                    change *= task->eta[0];
+                }
+                add_row(step_to, change, scale, row);
+                step_to[d] += change * (scale ? scale[d] * bias : bias);
                 if (average && lazy) {
                     double *sums = average + k * (d + 1);
                     change *= (double)n_steps;
@@ -361,12 +453,7 @@ static int learn_samples(
                     sums[d] += change * (scale ? scale[d] * bias : bias);
                 }
             }
-            if (inner->update == EG) {
-                exponentiate(theta, logs, moving, size, inner->radius);
-            } else if (in_ball) {
-                if (moving != theta) memcpy(theta, moving, size * sizeof(double));
-                project(theta, size, inner->radius);
-            }
+            if (!lazy) finish_step(&iterate, inner, size, (double)n_steps, n_rows);
         }
     }
     task->total_loss += total + log1p(total_rest);

@@ -11,7 +11,8 @@ import numpy as np
 from skmeta import _kernels
 from skmeta._batch import Objective, Task
 from skmeta._kernels import _leaders_py
-from skmeta._learners._protocol import Capability, Outcome, OwnLearner
+from skmeta._learners._in_ball import leader_in_ball, nearest_in_ball
+from skmeta._learners._protocol import Capability, Outcome, OwnLearner, to_coef
 from skmeta._parameters import cheap_clone
 from skmeta._solvers import TaskLoss
 from skmeta._step_matrices import as_matrices, inverses
@@ -24,7 +25,8 @@ class FullLossLearner(OwnLearner):
 
     The iterate before sample i minimises the loss of the samples before it plus
     ||theta - start||**2 / (2 eta), or (theta - start)' inv(eta) (theta - start) / 2 for
-    matrices eta, of which a parameter with a row of zeros stays. One pass; no ball.
+    matrices eta, of which a parameter with a row of zeros stays. In the ball, if there
+    is one. One pass.
 
     Attributes
     ----------
@@ -35,6 +37,9 @@ class FullLossLearner(OwnLearner):
     eta0 : ndarray
         One over the strength.
     changed_step : str or None
+    radius : float
+        Of the ball, infinite for none.
+    unused : str or None
     """
 
     can: ClassVar[frozenset[Capability]] = frozenset(
@@ -55,10 +60,16 @@ class FullLossLearner(OwnLearner):
     bias: float
     eta0: np.ndarray
     changed_step: str | None = None
+    radius: float = np.inf
+    unused: str | None = None
 
     @cached_property
     def objective(self) -> Objective:  # type: ignore[override]
-        return Objective(self.loss, self.bias)
+        return Objective(self.loss, self.bias, self.radius)
+
+    def covers(self, eta: np.ndarray) -> bool:
+        # Every iterate is a minimiser in the ball: no projection is involved.
+        return True
 
     def step(self, n_samples: int) -> np.ndarray:
         return self.eta0
@@ -79,7 +90,10 @@ class FullLossLearner(OwnLearner):
         mean = np.empty_like(theta) if average else None
         scores = np.empty(loss.targets.shape)
         roots = _kernels.roots(as_matrices(eta, theta.shape))
-        finite = learn_path(loss, theta, roots, scores, mean)
+        if np.isfinite(self.radius):
+            finite = self._learn_path_in_ball(loss, theta, roots, scores, mean)
+        else:
+            finite = learn_path(loss, theta, roots, scores, mean)
         if not (finite and np.isfinite(task.y).all()):
             return Outcome(start, problem=self.divergence())
         losses = loss.weight * self.loss.value(loss.targets, scores).sum(axis=1)
@@ -87,6 +101,39 @@ class FullLossLearner(OwnLearner):
         grad_sq = _gradient_sums(slope, loss.design, eta)
         problem = None if np.isfinite(grad_sq).all() else self.divergence()
         return Outcome(theta, mean, losses, grad_sq, problem)
+
+    def _learn_path_in_ball(
+        self,
+        loss: TaskLoss,
+        theta: np.ndarray,
+        roots: np.ndarray,
+        scores: np.ndarray,
+        mean: np.ndarray | None,
+    ) -> bool:
+        """As `learn_path`, with every iterate in the ball."""
+        if not (np.isfinite(loss.design).all() and np.isfinite(loss.targets).all()):
+            return False
+        free, center = theta.copy(), theta.copy()
+        is_squared = type(loss.loss) is SquaredError
+        total = np.zeros_like(theta)
+        for i in range(len(loss.weight) + 1):
+            if is_squared:
+                theta[:] = nearest_in_ball(free, precision_of(roots), self.radius)
+            else:
+                rows = (part[:i] for part in loss[1:])
+                before, precision = TaskLoss(loss.loss, *rows), precision_of(roots)
+                theta[:] = leader_in_ball(before, center, precision, self.radius, theta)
+            if i == len(loss.weight):
+                break
+            total += theta
+            scores[i] = theta @ loss.design[i]
+            if is_squared:
+                row = TaskLoss(loss.loss, *(part[i : i + 1] for part in loss[1:]))
+                if not learn_path(row, free, roots, np.empty((1, 1))):
+                    return False
+        if mean is not None:
+            mean[:] = total / len(loss.weight)
+        return bool(np.isfinite(theta).all())
 
     def fitted(
         self,
@@ -100,6 +147,8 @@ class FullLossLearner(OwnLearner):
     ) -> Any:
         adapted = cheap_clone(estimator)
         adapted.alpha = strength(eta)
+        classes = learned.get("classes_")
+        adapted.coef_init, adapted.intercept_init = to_coef(start, classes)
         vars(adapted).update(learned, t_=0)
         adapted._learn(task, replace(self, eta0=eta), start)
         return adapted
@@ -113,6 +162,11 @@ def _gradient_sums(
         return np.array([(design.T * one) @ design for one in slope.T**2])
     squares = (slope**2).T @ design**2
     return squares if eta.size > 1 else squares.sum().reshape(1, 1)
+
+
+def precision_of(roots: np.ndarray) -> np.ndarray:
+    """inv(R R') of every matrix R."""
+    return inverses(roots @ roots.transpose(0, 2, 1))
 
 
 def learn_path(

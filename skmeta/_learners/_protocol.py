@@ -76,9 +76,11 @@ class InnerLearner:
     ----------
     can : frozenset of Capability
         What the learner can do. A meta-estimator that needs more raises an error.
-    guarantee : {'G1'} or None
+    guarantee : {'G1', 'EG', 'COIN'} or None
         'G1' claims the regret bound (G1) of :func:`skmeta.metrics.regret_bound` for
-        every task. No bound is reported without this claim.
+        every task, 'EG' that of :func:`skmeta.metrics.eg_regret_bound` and 'COIN' that
+        of :func:`skmeta.metrics.coin_regret_bound`. No bound is reported without this
+        claim.
     objective : Objective or None
         The loss that is minimised, its intercept and its ball, if it has one. It is
         needed for `init='pooled'`, for task parameters that are minimisers, and for
@@ -86,6 +88,9 @@ class InnerLearner:
     changed_step : str or None
         The step-size parameters of the estimator, as text, if they differ from their
         defaults: they must not be ignored silently.
+    unused : str or None
+        The same of the parameters that a meta-estimator replaces: the start and the
+        weights of classes.
     default_step_size : str
         The name of the rule for ``step_size=None``.
     can_stream : bool
@@ -115,6 +120,7 @@ class InnerLearner:
     guarantee: str | None = None
     objective: Objective | None = None
     changed_step: str | None = None
+    unused: str | None = None
     default_step_size: ClassVar[str] = "fixed"
     can_stream: bool = False
 
@@ -160,6 +166,41 @@ class InnerLearner:
             NaN for a learner that has none.
         """
         return np.full((1, 1), np.nan)
+
+    def covers(self, eta: np.ndarray) -> bool:
+        """Whether the guarantee holds with this step size.
+
+        Parameters
+        ----------
+        eta : ndarray
+            The step size.
+
+        Returns
+        -------
+        covers : bool
+            By default, for a single step size and where there is no ball.
+        """
+        in_ball = self.objective is not None and np.isfinite(self.objective.radius)
+        return eta.size == 1 or not in_ball
+
+    def bound_arguments(
+        self, task: Task, start: np.ndarray, eta: np.ndarray, outcome: Outcome
+    ) -> dict[str, Any]:
+        """What the bound that `guarantee` names depends on, besides two parameters.
+
+        Parameters
+        ----------
+        task, start, eta : see `run`
+            The task.
+        outcome : Outcome
+            What `run` returned.
+
+        Returns
+        -------
+        arguments : dict
+            Of the function that computes the bound. The default is that of (G1).
+        """
+        return {"step_size": eta, "grad_sq": outcome.grad_sq}
 
     def run(
         self, task: Task, start: np.ndarray, eta: np.ndarray, *, average: bool

@@ -33,7 +33,7 @@ from skmeta._labels import (
     mismatch,
     split_labels,
 )
-from skmeta._meta._class_weight import weigh_classes, weigh_task
+from skmeta._meta._class_weight import weigh_classes, weigh_task, weights_by_label
 from skmeta._meta._input import Reading, Schema, Target, check_columns, one_task, read
 from skmeta._meta._record import Record
 from skmeta._parameters import validate_parameters
@@ -466,9 +466,14 @@ class BaseMeta(Versioned, BaseEstimator):
         return batch.task(0), reading
 
     def _hand_over(self, model: Any) -> Any:
-        """What `adapt` returns, made to take the tables of the meta-estimator."""
-        if self.task_column is not None and hasattr(model, "_task_column"):
+        """What `adapt` returns, with the tables and weights of the meta-estimator."""
+        if not hasattr(model, "_task_column"):  # of another package
+            return model
+        if self.task_column is not None:
             model._task_column = self.task_column
+        if self.class_weight is not None:
+            target = self._fitted().target
+            model.class_weight = weights_by_label(self.class_weight, target)
         return model
 
     # ---- fitted attributes, views of the published value

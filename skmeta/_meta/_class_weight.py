@@ -54,6 +54,15 @@ def weigh_task(class_weight: Any, target: Classes, batch: Batch) -> Batch:
     return batch._replace(sample_weight=weight)
 
 
+def weights_by_label(class_weight: Any, target: Classes) -> dict[Any, float]:
+    """The weights of `weigh_task`, for a classifier that continues to learn."""
+    classes = target.classes.tolist()
+    if class_weight == "balanced":
+        assert target.balance is not None
+        return dict(zip(classes, target.balance.tolist(), strict=True))
+    return {label: class_weight[label] for label in classes if label in class_weight}
+
+
 def _index(target: Classes, batch: Batch) -> np.ndarray:
     """The number of the class of every row, -1 where it is none."""
     known = np.isfinite(batch.y)

@@ -9,7 +9,7 @@ import numpy as np
 
 from skmeta._batch import Objective, Task
 from skmeta._learners._protocol import InnerLearner, Outcome
-from skmeta._solvers import NoMinimum, TaskLoss, optimum
+from skmeta._solvers import NoMinimum, TaskLoss
 from skmeta._step_matrices import diagonals
 from skmeta._units import Coordinates
 
@@ -117,8 +117,6 @@ class Record:
         assert outcome.losses is not None and outcome.grad_sq is not None
         assert objective is not None
         factor = 1.0 if coordinates is None else coordinates.loss_factor(objective)
-        # A step per parameter in a ball: the Euclidean projection is not covered.
-        is_covered = eta.size == 1 or not np.isfinite(objective.radius)
         return cls(
             label=label,
             name=name,
@@ -131,8 +129,8 @@ class Record:
             step_size=eta,
             grad_sq=outcome.grad_sq,
             factor=factor,
-            guarantee=learner.guarantee if is_covered else None,
-            bound={"step_size": eta, "grad_sq": outcome.grad_sq},
+            guarantee=learner.guarantee if learner.covers(eta) else None,
+            bound=learner.bound_arguments(task, start, eta, outcome),
             radius=objective.radius,
             order=objective.order,
             objective=objective,
@@ -160,7 +158,7 @@ class Record:
         """
         loss = self._loss(self.task, self.objective)
         try:
-            return self._comparator(optimum(loss, self.start, self.radius))
+            return self._comparator(self.objective.optimum(loss, self.start))
         except NoMinimum:
             return None
 
@@ -169,11 +167,13 @@ class Record:
         coordinates = self.coordinates
         if coordinates is None:
             loss = self._loss(self.task, self.objective)
-            return self._comparator(optimum(loss, self.start, radius))
+            smaller = replace(self.objective, radius=radius)
+            return self._comparator(smaller.optimum(loss, self.start))
         loss = self._loss(self.raw_task, self.raw_objective)
         # what has not varied has no coefficient in units
         loss.design[:, :-1] *= coordinates.scale > 0
-        best = optimum(loss, coordinates.to_raw(self.start), radius)
+        smaller = replace(self.raw_objective, radius=radius)
+        best = smaller.optimum(loss, coordinates.to_raw(self.start))
         return self._comparator(coordinates.to_units(best))
 
     def _comparator(self, inside: np.ndarray) -> Comparator:

@@ -10,6 +10,7 @@ import numpy as np
 
 from skmeta._batch import Task
 from skmeta._learners._full_loss import FullLossLearner, strength
+from skmeta._learners._protocol import to_coef
 from skmeta._mixed._posterior import Predictor
 from skmeta._units import Coordinates
 from skmeta.linear_model import BiasedLogisticRegression, BiasedRidge
@@ -58,6 +59,9 @@ class NewTask:
         else:
             model = BiasedRidge(self.alpha, noise=self.noise)
         model.fit_intercept = bool(self.bias)
+        start = self.coordinates.to_raw(self.mean)
+        classes = learned.get("classes_")
+        model.coef_init, model.intercept_init = to_coef(start, classes)
         vars(model).update(learned, t_=0, _coordinates=self.coordinates)
         model._learn_inside(self.coordinates.task(task), self.learner, self.mean)
         return model

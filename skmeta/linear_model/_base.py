@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,8 +22,15 @@ from skmeta._parameters import (
     unchanged_on_error,
 )
 from skmeta._saving import Versioned
+from skmeta._sklearn import StrOptions
 from skmeta._step_matrices import are_positive_definite
-from skmeta._targets import Classes, Values, probabilities
+from skmeta._targets import (
+    Classes,
+    Values,
+    check_not_balanced,
+    probabilities,
+    weights_by_class,
+)
 from skmeta._units import Coordinates
 from skmeta.losses import CLASSIFICATION_LOSSES, Loss
 
@@ -38,11 +45,26 @@ class BaseLinear(Versioned, BaseEstimator):
 
     A model that `adapt` of a meta-estimator returned may learn in other coordinates.
     Then `_coordinates` is set and `_theta` is in these coordinates; `coef_` and
-    `intercept_` are raw.
+    `intercept_` are raw, as `coef_init` and `intercept_init` are. A clone learns in the
+    same coordinates, and its steps shrink in the same way, which `_within` holds.
     """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "coef_init": ["array-like", None],
+        "intercept_init": ["array-like", None],
+    }
 
     losses_: np.ndarray
     _task_column: Any = None  # of the tables that it takes; `adapt` sets it
+    coef_init: ArrayLike | None
+    intercept_init: ArrayLike | None
+
+    def __sklearn_clone__(self) -> Any:
+        twin = super().__sklearn_clone__()
+        for name in ("_coordinates", "_within"):
+            if name in vars(self):
+                setattr(twin, name, vars(self)[name])
+        return twin
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -79,8 +101,23 @@ class BaseLinear(Versioned, BaseEstimator):
     def _shape_coef(self, parameter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`coef_` and `intercept_` as views of a parameter, intercept last."""
 
+    def _bad_target(self, y: ArrayLike, row: int) -> str:
+        """Why this row of y cannot be learned."""
+        return _BAD_TARGET.format(row)
+
     def _n_outputs(self) -> int:
         return 1
+
+    def _unused(self) -> str | None:
+        """The parameters that a meta-estimator replaces, if they are given."""
+        names = ("coef_init", "intercept_init", "class_weight")
+        given = {name: vars(self).get(name) for name in names}
+        texts = [f"a {name}" for name, value in given.items() if value is not None]
+        return " and ".join(texts) or None
+
+    def _class_weights(self, targets: np.ndarray, one_pass: bool) -> np.ndarray | None:
+        """The weight of every row's class, or None."""
+        return None
 
     def _learner(self, shape: tuple[int, int], one_pass: bool) -> InnerLearner:
         """The learner of a call; with `one_pass`, it makes one pass over samples."""
@@ -98,25 +135,24 @@ class BaseLinear(Versioned, BaseEstimator):
         one_pass: bool = False,
     ) -> Any:
         """Validate, then `_learn`. `start` is (coef_init, intercept_init) of `fit`."""
+        is_fit = start is not None
         with unchanged_on_error(self):
             X = check_X(self, X, reset=reset)
+            if not reset:
+                self._validate_params()
             targets = self._read_targets(X, y, classes)
             bad = np.flatnonzero(~np.isfinite(targets))
             if bad.size:
-                raise ValueError(_BAD_TARGET.format(bad[0]))
+                raise ValueError(self._bad_target(y, int(bad[0])))
             weight, has_weight = check_weights(sample_weight, X)
+            by_class = self._class_weights(targets, not is_fit)
+            if by_class is not None:
+                used = by_class if has_weight is None else by_class[has_weight]
+                weight = used if weight is None else used * weight
             shape = (self._n_outputs(), X.shape[1] + 1)
-            if not reset:
-                self._validate_params()
             if reset:
                 self.t_ = 0
-            if start is not None:
-                self.__dict__.pop("_coordinates", None)
-                self.__dict__.pop("_within", None)
-            if start is None and hasattr(self, "coef_"):
-                start = self.coef_, self.intercept_
-            coef, intercept = start or (None, None)
-            theta = pack_parameter(coef, intercept, shape)
+            theta = self._start(start, shape)
             check_offset(theta, "The start", self.fit_intercept)
             learner = self._learner(shape, one_pass)
             task = Task(X, targets, weight)
@@ -128,6 +164,17 @@ class BaseLinear(Versioned, BaseEstimator):
                 losses[has_weight] = self.losses_
                 self.losses_ = losses
         return self
+
+    def _start(
+        self, start: tuple[Any, Any] | None, shape: tuple[int, int]
+    ) -> np.ndarray:
+        """Where a call starts: at its arguments, else at what was learned, or set."""
+        if start is None and hasattr(self, "coef_"):
+            return pack_parameter(self.coef_, self.intercept_, shape)
+        coef, intercept = start or (None, None)
+        coef = self.coef_init if coef is None else coef
+        intercept = self.intercept_init if intercept is None else intercept
+        return pack_parameter(coef, intercept, shape)
 
     def _in_units(
         self, task: Task, theta: np.ndarray
@@ -201,10 +248,19 @@ class LinearRegressor(BaseLinear):
         y : ndarray of shape (n_samples,)
             Predictions.
         """
-        return Values().predict(self._scores(X))
+        return Values(self._loss_of_scores()).predict(self._scores(X))
+
+    def _loss_of_scores(self) -> Loss | None:
+        """The loss whose link takes scores to predictions; None: they are the same."""
+        return None
 
     def _read_targets(self, X: Any, y: ArrayLike, classes: Any) -> np.ndarray:
-        return Values().read(self, X, y)
+        return Values(self._loss_of_scores()).read(self, X, y)
+
+    def _bad_target(self, y: ArrayLike, row: int) -> str:
+        kind = Values(self._loss_of_scores())
+        value = np.ravel(np.asarray(y, dtype=object))[row]
+        return kind.low_target(value, row) or super()._bad_target(y, row)
 
     def _shape_coef(self, parameter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return Values().shape_coef(parameter)
@@ -241,7 +297,12 @@ def check_probabilities(loss: Any) -> bool:
 class LinearClassifier(BaseLinear):
     """Predictions and shapes of a classifier: two classes share one row of weights."""
 
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
     loss: Any
+    class_weight: dict[Any, float] | str | None
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Raw scores of every class, or of the second one if there are two.
@@ -314,6 +375,14 @@ class LinearClassifier(BaseLinear):
         kind = Classes.of(self, X, y) if classes is None else Classes(classes)
         self.classes_ = kind.classes
         return kind.read(self, X, y)
+
+    def _class_weights(self, targets: np.ndarray, one_pass: bool) -> np.ndarray | None:
+        if self.class_weight is None:
+            return None
+        if one_pass:
+            check_not_balanced(self.class_weight)
+        labels = Classes(self.classes_).labels(targets)
+        return weights_by_class(self.class_weight, labels, self.classes_)
 
     def _n_outputs(self) -> int:
         return Classes(self.classes_).n_outputs

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin, RegressorMixin
 
 from skmeta._batch import Task
-from skmeta._learners._full_loss import FullLossLearner, learn_path
+from skmeta._learners._full_loss import FullLossLearner, learn_path, precision_of
+from skmeta._learners._in_ball import leader_in_ball, nearest_in_ball
 from skmeta._parameters import unchanged_on_error
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
 from skmeta._solvers import TaskLoss, newton
@@ -32,12 +33,13 @@ class _BaseBiased(BaseLinear):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "alpha": [Interval(Real, 0, None, closed="neither"), "array-like"],
         "fit_intercept": ["boolean"],
+        "radius": [Interval(Real, 0, None, closed="neither"), None],
+        **BaseLinear._parameter_constraints,
     }
     _loss: ClassVar[Loss]
-
-    def __init__(self, alpha: float | ArrayLike = 1.0, *, fit_intercept: bool = True):
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
+    alpha: float | ArrayLike
+    fit_intercept: bool
+    radius: float | None
 
     def inner_learner(
         self, shape: tuple[int, int], classes: np.ndarray | None = None
@@ -58,7 +60,9 @@ class _BaseBiased(BaseLinear):
         alpha = check_step_size(self.alpha, "alpha", type(self).__name__, shape)
         eta0 = inverses(alpha) if alpha.ndim == 3 else 1.0 / alpha
         bias = float(self.fit_intercept)
-        return FullLossLearner(self._loss, bias, eta0, changed(self, "alpha"))
+        radius = np.inf if self.radius is None else float(self.radius)
+        step, unused = changed(self, "alpha"), self._unused()
+        return FullLossLearner(self._loss, bias, eta0, step, radius, unused)
 
     def _learn(self, task: Task, learner: FullLossLearner, theta: np.ndarray) -> None:
         _, task, theta = self._in_units(task, theta)
@@ -97,10 +101,19 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         regularisation (theta - init)' A (theta - init) / 2.
     fit_intercept : bool, default=True
         Whether there is an intercept. It is regularised like a weight.
+    radius : float or None, default=None
+        The parameter is restricted to the ball of this radius around zero, intercept
+        included, > 0. None: no ball.
     noise : float, default=None
         Variance of the targets about the linear prediction, > 0. If it is given,
         `predict` can return standard deviations. They assume that the prior covariance
-        of the parameters is `noise` times the inverse of A.
+        of the parameters is `noise` times the inverse of A, and no ball.
+    coef_init : array-like of shape (n_features,), default=None
+        Weights that `fit` regularises towards, unless its argument of this name is
+        given. `adapt` of a meta-estimator sets it, so that a clone is regularised
+        towards the same place. None: zeros.
+    intercept_init : array-like of shape (1,), default=None
+        The same for the intercept. None: zero.
 
     Attributes
     ----------
@@ -152,16 +165,24 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
     }
     _loss = SquaredError()
     _root: np.ndarray
+    _free: np.ndarray
 
     def __init__(
         self,
         alpha: float | ArrayLike = 1.0,
         *,
         fit_intercept: bool = True,
+        radius: float | None = None,
         noise: float | None = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
     ):
-        super().__init__(alpha, fit_intercept=fit_intercept)
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.radius = radius
         self.noise = noise
+        self.coef_init = coef_init
+        self.intercept_init = intercept_init
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -183,9 +204,9 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of every sample's loss, >= 0. None: all 1.
         coef_init : array-like of shape (n_features,), default=None
-            Weights to regularise towards. None: zeros.
+            Weights to regularise towards. None: the parameter `coef_init`.
         intercept_init : array-like of shape (1,), default=None
-            Intercept to regularise towards. None: zero.
+            Intercept to regularise towards. None: the parameter `intercept_init`.
 
         Returns
         -------
@@ -285,12 +306,17 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
         self, task: TaskLoss, theta: np.ndarray, learner: FullLossLearner
     ) -> np.ndarray:
         root = (self._root if self.t_ else learner.roots(theta.shape)[0]).copy()
-        theta = theta.copy()
+        in_ball = np.isfinite(learner.radius)
+        theta = (self._free if in_ball and self.t_ else theta).copy()
         scores = np.empty(task.targets.shape)
         if not learn_path(task, theta, root[np.newaxis], scores):
             raise ValueError(f"{type(self).__name__}: {learner.divergence()}.")
         self._root = root
-        return theta
+        if not in_ball:
+            return theta
+        self._free = theta
+        precision = precision_of(root[np.newaxis])
+        return nearest_in_ball(theta, precision, learner.radius)
 
 
 class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
@@ -309,10 +335,23 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
         matrices A give the regularisation (theta - init)' A (theta - init) / 2.
     fit_intercept : bool, default=True
         Whether there is an intercept. It is regularised like a weight.
+    radius : float or None, default=None
+        The parameter, all rows of weights and intercepts together, is restricted to the
+        ball of this radius around zero, > 0. None: no ball.
     moderated : bool, default=False
         Whether scores and probabilities are averaged over the uncertainty of the
         parameters: a score is divided by sqrt(1 + pi / 8 times its variance). This
-        takes A as the prior precision of the parameters.
+        takes A as the prior precision of the parameters, and ignores a ball.
+    class_weight : dict, 'balanced' or None, default=None
+        Weight of every class, > 0, by which the weights of its samples are multiplied;
+        classes that a dict does not name have weight 1. 'balanced', in `fit` only: the
+        inverse of the share of the class in `y`, divided by the number of classes.
+    coef_init : array-like of the shape of `coef_`, default=None
+        Weights that `fit` regularises towards, unless its argument of this name is
+        given. `adapt` of a meta-estimator sets it, so that a clone is regularised
+        towards the same place. None: zeros.
+    intercept_init : array-like of the shape of `intercept_`, default=None
+        The same for the intercepts. None: zeros.
 
     Attributes
     ----------
@@ -359,6 +398,7 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_BaseBiased._parameter_constraints,
         "moderated": ["boolean"],
+        **LinearClassifier._parameter_constraints,
     }
     _loss = LogLoss()
     loss = "log_loss"
@@ -368,10 +408,19 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
         alpha: float | ArrayLike = 1.0,
         *,
         fit_intercept: bool = True,
+        radius: float | None = None,
         moderated: bool = False,
+        class_weight: dict[Any, float] | str | None = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
     ):
-        super().__init__(alpha, fit_intercept=fit_intercept)
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.radius = radius
         self.moderated = moderated
+        self.class_weight = class_weight
+        self.coef_init = coef_init
+        self.intercept_init = intercept_init
 
     def _scores_of(self, X: Any) -> np.ndarray:
         scores = super()._scores_of(X)
@@ -405,9 +454,9 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of every sample's loss, >= 0. None: all 1.
         coef_init : array-like of the shape of `coef_`, default=None
-            Weights to regularise towards. None: zeros.
+            Weights to regularise towards. None: the parameter `coef_init`.
         intercept_init : array-like of the shape of `intercept_`, default=None
-            Intercepts to regularise towards. None: zeros.
+            Intercepts to regularise towards. None: the parameter `intercept_init`.
 
         Returns
         -------
@@ -468,15 +517,23 @@ class BiasedLogisticRegression(ClassifierMixin, LinearClassifier, _BaseBiased):
         else:
             self._problem = self._problem.joined(task)
         theta = self._center.copy()
+        if np.isfinite(learner.radius):
+            arguments = precision_of(self._roots), learner.radius, theta
+            theta = leader_in_ball(self._problem, self._center, *arguments)
+        else:
+            self._move_free(theta)
+        if self.moderated:
+            self._posterior_roots = self._covariance_roots(theta)
+        return theta
+
+    def _move_free(self, theta: np.ndarray) -> None:
+        """Move the start to the minimiser without a ball."""
         b, weight = self._problem.design, self._problem.weight
         for k, root in enumerate(self._roots):
             zeros, ones = np.zeros(len(root)), np.ones(len(root))
             rows = b @ root, self._problem.targets[:, k], weight
             offset = b @ theta[k]
             theta[k] += root @ newton(self._loss, *rows, zeros, ones, zeros, offset)
-        if self.moderated:
-            self._posterior_roots = self._covariance_roots(theta)
-        return theta
 
     def _covariance_roots(self, theta: np.ndarray) -> list[np.ndarray]:
         """Q with Q Q' = inv(inv(R R') + A), A the second derivative at the mode."""

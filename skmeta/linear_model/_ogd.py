@@ -39,15 +39,17 @@ class BaseOGD(BaseLinear):
     """What the classifier and the regressor share: everything except the targets."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "update": [StrOptions({"eg", "ftrl", "implicit", "ogd"})],
+        "update": [StrOptions({"coin", "eg", "ftrl", "implicit", "ogd"})],
         "eta0": [Interval(Real, 0, None, closed="neither"), "array-like"],
-        "learning_rate": [StrOptions({"constant", "invsqrt"})],
+        "learning_rate": [StrOptions({"constant", "inverse", "invsqrt"})],
         "radius": [Interval(Real, 0, None, closed="neither"), None],
+        "lipschitz": [Interval(Real, 0, None, closed="neither"), None],
         "average": ["boolean"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
         "fit_intercept": ["boolean"],
         "random_state": ["random_state"],
+        **BaseLinear._parameter_constraints,
     }
 
     _theta: np.ndarray
@@ -73,23 +75,56 @@ class BaseOGD(BaseLinear):
         learner : OGDLearner
         """
         eta0 = check_step_size(self.eta0, "eta0", type(self).__name__, shape)
-        if self.update == "eg" and (self.radius is None or eta0.size > 1):
-            raise ValueError(
-                "update='eg' bounds the sum of absolute parameters by `radius` and has "
-                "one step size: it needs a radius and a single eta0. Got "
-                f"radius={self.radius!r} and eta0={self.eta0!r} instead."
-            )
+        loss = self._make_loss()
+        self._check_update(eta0, loss)
+        is_ltl = self.learning_rate == "inverse"
         return OGDLearner(
-            loss=self._make_loss(),
-            update=self.update,
+            loss=loss,
+            update="ltl" if is_ltl else self.update,
             radius=np.inf if self.radius is None else float(self.radius),
             bias=float(self.fit_intercept),
             max_iter=self.max_iter,
             eta0=eta0,
             divide_by_root=self.learning_rate == "invsqrt",
             shuffle=self.shuffle,
+            lipschitz=loss.lipschitz if self.lipschitz is None else self.lipschitz,
             changed_step=changed(self, "eta0", "learning_rate"),
+            unused=self._unused(),
         )
+
+    def _check_update(self, eta0: np.ndarray, loss: Loss) -> None:
+        """Refuse parameters that do not go with the update."""
+        update = self.update
+        if update == "eg" and (self.radius is None or eta0.size > 1):
+            raise ValueError(
+                "update='eg' bounds the sum of absolute parameters by `radius` and has "
+                "one step size: it needs a radius and a single eta0. Got "
+                f"radius={self.radius!r} and eta0={self.eta0!r} instead."
+            )
+        if self.learning_rate == "inverse" and update != "ftrl":
+            raise ValueError(
+                "learning_rate='inverse' is defined for update='ftrl' only. Got "
+                f"update={update!r} instead."
+            )
+        if update != "coin":
+            if self.lipschitz is not None:
+                raise ValueError(
+                    "Only update='coin' uses `lipschitz`: leave it None. Got "
+                    f"lipschitz={self.lipschitz!r} with update={update!r}."
+                )
+            return
+        ignored = changed(self, "eta0", "learning_rate", "radius")
+        if ignored is not None:
+            raise ValueError(
+                "update='coin' has no step size and no ball: leave `eta0`, "
+                f"`learning_rate` and `radius` at their defaults. Got {ignored}."
+            )
+        if self.lipschitz is None and not np.isfinite(loss.lipschitz):
+            raise ValueError(
+                "update='coin' needs a bound on the slopes of the loss, which "
+                f"{loss!r} does not have: set `lipschitz`, or choose another loss, "
+                "such as 'huber'."
+            )
 
     def _make_loss(self) -> Loss:
         raise NotImplementedError
@@ -166,28 +201,35 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
     Parameters
     ----------
     loss : {'squared_error', 'huber', 'absolute_error', 'epsilon_insensitive', \
-            'pinball', 'quantile'} or Loss, default='squared_error'
+            'pinball', 'quantile', 'poisson'} or Loss, default='squared_error'
         Loss of one sample, in scikit-learn's definitions; 'squared_error' is half the
-        squared residual, and 'quantile' is another name of 'pinball'. Or an object of
-        :mod:`skmeta.losses`.
-    update : {'implicit', 'ogd', 'ftrl', 'eg'}, default='implicit'
+        squared residual, and 'quantile' is another name of 'pinball'. 'poisson', half
+        the Poisson deviance, is for targets >= 0 such as counts: `predict` returns
+        means, the exponentials of the scores. Or an object of :mod:`skmeta.losses`.
+    update : {'implicit', 'ogd', 'ftrl', 'eg', 'coin'}, default='implicit'
         'ogd' is the explicit gradient step. 'implicit' minimises the sample's loss plus
         the squared distance from the current iterate divided by twice the step size; it
         does not diverge, whatever the scale of the features. 'ftrl' (linearised
         follow-the-regularized-leader, or dual averaging) projects the start minus the
         sum of all steps; it differs from 'ogd' only if an iterate was projected. 'eg'
-        is exponentiated gradient; it needs `radius`.
+        is exponentiated gradient; it needs `radius`. 'coin' is coin betting, which has
+        no step size, and no ball; it needs a loss with bounded slopes, or `lipschitz`.
     eta0 : float or array-like of shape (n_features + 1,) or \
             (n_features + 1, n_features + 1), default=0.1
         Step size, > 0; an array has one for every parameter, with that of the intercept
         last. A symmetric, positive definite matrix is multiplied by the gradient; 'eg'
         takes a float only.
-    learning_rate : {'constant', 'invsqrt'}, default='constant'
+    learning_rate : {'constant', 'invsqrt', 'inverse'}, default='constant'
         The step size is `eta0`, or `eta0` divided by the root of the number of samples
-        of the call.
+        of the call. 'inverse', for 'ftrl' only: after sample i of the call, counted
+        from 1 through all passes, the sum of the gradients is multiplied by `eta0` / i
+        [3]_.
     radius : float or None, default=None
         Every iterate is projected on the ball of this radius around zero, intercept
         included, > 0. None: no ball. For 'eg', the bound on the sum of absolute values.
+    lipschitz : float or None, default=None
+        For 'coin': a bound on the absolute slope of the loss in the score, > 0. A
+        larger slope is an error. None: the bound of the loss, if it has one.
     average : bool, default=False
         Whether `coef_` and `intercept_` are the average of the iterates rather than the
         last one.
@@ -203,6 +245,12 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         Quantile of 'pinball', in (0, 1).
     random_state : int, RandomState instance or None, default=None
         Used to shuffle.
+    coef_init : array-like of shape (n_features,), default=None
+        Weights at which `fit` starts, unless its argument of this name is given.
+        `adapt` of a meta-estimator sets it, so that a clone starts at the same place.
+        None: zeros.
+    intercept_init : array-like of shape (1,), default=None
+        The same for the intercept. None: zero.
 
     Attributes
     ----------
@@ -250,11 +298,27 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
 
     [1]_. With an array of step sizes, the bound is a sum over the coordinates, and it
     holds without a ball only. For a matrix H the squared norms are
-    (theta - theta_1)' inv(H) (theta - theta_1) and g_i' H g_i.
+    (theta - theta_1)' inv(H) (theta - theta_1) and g_i' H g_i. With
+    ``learning_rate='inverse'``, eta is `eta0` / m in the first term and, in the second,
+    `eta0` for sample 1 and `eta0` / (i - 1) for sample i.
 
-    'eg' represents every parameter as the difference of two positive numbers; the sum
-    of all these numbers is `radius` = U. A step multiplies them by exp(-+ eta g_j) and
-    rescales their sum [2]_: mirror descent with the negative entropy. Let KL be the
+    'coin' bets on the negative gradients in units of G, c_i = -g_i / G, so that they
+    have norm at most one. G is `lipschitz` times the root of the number of outputs and
+    the largest norm of a row of the call, weighted and with its constant feature, which
+    is known before the first target. With S_i = c_1 + ... + c_i and the gain
+    W_i = sum_{j<=i} c_j . (theta_j - theta_1),
+
+        theta_{i+1} = theta_1 + S_i (1 + W_i) / (i + 1)
+
+    [4]_. Nothing is tuned: for m samples and any theta at distance D from theta_1,
+
+        sum_i l_i(theta_i) - l_i(theta)
+        <= G (1 - 1 / (e sqrt(pi m)) + D sqrt(m log(1 + 24 m**2 D**2))).
+
+    'eg' represents every parameter as the difference of two positive numbers, an
+    intercept only if there is one; the sum of all these numbers is `radius` = U. A step
+    multiplies them by exp(-+ eta g_j) and rescales their sum [2]_: mirror descent with
+    the negative entropy. Let KL be the
     relative entropy of the numbers that represent theta to those of theta_1. Then
 
         sum_i l_i(theta_i) - l_i(theta)
@@ -269,6 +333,10 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
        Ascent", ICML 2003, Theorem 1.
     .. [2] Kivinen, Warmuth, "Exponentiated Gradient versus Gradient Descent for Linear
        Predictors", Information and Computation 132, 1997.
+    .. [3] Denevi, Ciliberto, Grazzi, Pontil, "Learning-to-Learn Stochastic Gradient
+       Descent with Biased Regularization", ICML 2019.
+    .. [4] Orabona, Pal, "Coin Betting and Parameter-Free Online Learning", NeurIPS
+       2016; for tasks: Denevi, Stamos, Pontil, 2020.
 
     Examples
     --------
@@ -298,6 +366,7 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         eta0: float | ArrayLike = 0.1,
         learning_rate: str = "constant",
         radius: float | None = None,
+        lipschitz: float | None = None,
         average: bool = False,
         max_iter: int = 1,
         shuffle: bool = False,
@@ -305,12 +374,15 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         epsilon: float = 0.1,
         quantile: float = 0.5,
         random_state: int | np.random.RandomState | None = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
     ):
         self.loss = loss
         self.update = update
         self.eta0 = eta0
         self.learning_rate = learning_rate
         self.radius = radius
+        self.lipschitz = lipschitz
         self.average = average
         self.max_iter = max_iter
         self.shuffle = shuffle
@@ -318,6 +390,8 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         self.epsilon = epsilon
         self.quantile = quantile
         self.random_state = random_state
+        self.coef_init = coef_init
+        self.intercept_init = intercept_init
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -339,9 +413,9 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of every sample's loss, >= 0. None: all 1.
         coef_init : array-like of shape (n_features,), default=None
-            Initial weights. None: zeros.
+            Initial weights. None: the parameter `coef_init`.
         intercept_init : array-like of shape (1,), default=None
-            Initial intercept. None: zero.
+            Initial intercept. None: the parameter `intercept_init`.
 
         Returns
         -------
@@ -396,6 +470,9 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
             options["quantile"] = self.quantile
         return REGRESSION_LOSSES[self.loss](**options)
 
+    def _loss_of_scores(self) -> Loss:
+        return self._make_loss()
+
 
 class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
     """Linear classification by online gradient descent, one sample at a time, in order.
@@ -410,24 +487,30 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
             default='log_loss'
         Loss of one sample, in scikit-learn's definitions, or an object of
         :mod:`skmeta.losses`.
-    update : {'implicit', 'ogd', 'ftrl', 'eg'}, default='implicit'
+    update : {'implicit', 'ogd', 'ftrl', 'eg', 'coin'}, default='implicit'
         'ogd' is the explicit gradient step. 'implicit' minimises the sample's loss plus
         the squared distance from the current iterate divided by twice the step size; it
         does not diverge, whatever the scale of the features. 'ftrl' (linearised
         follow-the-regularized-leader, or dual averaging) projects the start minus the
         sum of all steps; it differs from 'ogd' only if an iterate was projected. 'eg'
-        is exponentiated gradient; it needs `radius`.
+        is exponentiated gradient; it needs `radius`. 'coin' is coin betting, which has
+        no step size, and no ball; it needs a loss with bounded slopes, or `lipschitz`.
     eta0 : float or array-like of shape (n_outputs, n_features + 1) or \
             (n_outputs, n_features + 1, n_features + 1), default=0.1
         Step size, > 0; an array has one for every parameter, with that of the intercept
         last. A symmetric, positive definite matrix is multiplied by the gradient; 'eg'
         takes a float only.
-    learning_rate : {'constant', 'invsqrt'}, default='constant'
+    learning_rate : {'constant', 'invsqrt', 'inverse'}, default='constant'
         The step size is `eta0`, or `eta0` divided by the root of the number of samples
-        of the call.
+        of the call. 'inverse', for 'ftrl' only: after sample i of the call, counted
+        from 1 through all passes, the sum of the gradients is multiplied by `eta0` / i
+        [3]_.
     radius : float or None, default=None
         Every iterate is projected on the ball of this radius around zero, intercepts
         included, > 0. None: no ball. For 'eg', the bound on the sum of absolute values.
+    lipschitz : float or None, default=None
+        For 'coin': a bound on the absolute slope of the loss in the score, > 0. A
+        larger slope is an error. None: the bound of the loss, if it has one.
     average : bool, default=False
         Whether `coef_` and `intercept_` are the average of the iterates rather than the
         last one.
@@ -439,6 +522,16 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         Whether there is an intercept: the weight of a constant feature of value 1.
     random_state : int, RandomState instance or None, default=None
         Used to shuffle.
+    class_weight : dict, 'balanced' or None, default=None
+        Weight of every class, > 0, by which the weights of its samples are multiplied;
+        classes that a dict does not name have weight 1. 'balanced', in `fit` only: the
+        inverse of the share of the class in `y`, divided by the number of classes.
+    coef_init : array-like of the shape of `coef_`, default=None
+        Weights at which `fit` starts, unless its argument of this name is given.
+        `adapt` of a meta-estimator sets it, so that a clone starts at the same place.
+        None: zeros.
+    intercept_init : array-like of the shape of `intercept_`, default=None
+        The same for the intercepts. None: zeros.
 
     Attributes
     ----------
@@ -480,6 +573,8 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
     ----------
     .. [1] Zinkevich, "Online Convex Programming and Generalized Infinitesimal Gradient
        Ascent", ICML 2003, Theorem 1.
+    .. [3] Denevi, Ciliberto, Grazzi, Pontil, "Learning-to-Learn Stochastic Gradient
+       Descent with Biased Regularization", ICML 2019.
 
     Examples
     --------
@@ -497,6 +592,7 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "loss": [StrOptions(set(CLASSIFICATION_LOSSES)), Loss],
         **BaseOGD._parameter_constraints,
+        **LinearClassifier._parameter_constraints,
     }
 
     def __init__(
@@ -507,22 +603,30 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         eta0: float | ArrayLike = 0.1,
         learning_rate: str = "constant",
         radius: float | None = None,
+        lipschitz: float | None = None,
         average: bool = False,
         max_iter: int = 1,
         shuffle: bool = False,
         fit_intercept: bool = True,
         random_state: int | np.random.RandomState | None = None,
+        class_weight: dict[Any, float] | str | None = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
     ):
         self.loss = loss
         self.update = update
         self.eta0 = eta0
         self.learning_rate = learning_rate
         self.radius = radius
+        self.lipschitz = lipschitz
         self.average = average
         self.max_iter = max_iter
         self.shuffle = shuffle
         self.fit_intercept = fit_intercept
         self.random_state = random_state
+        self.class_weight = class_weight
+        self.coef_init = coef_init
+        self.intercept_init = intercept_init
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -544,9 +648,9 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of every sample's loss, >= 0. None: all 1.
         coef_init : array-like of the shape of `coef_`, default=None
-            Initial weights. None: zeros.
+            Initial weights. None: the parameter `coef_init`.
         intercept_init : array-like of the shape of `intercept_`, default=None
-            Initial intercepts. None: zeros.
+            Initial intercepts. None: the parameter `intercept_init`.
 
         Returns
         -------

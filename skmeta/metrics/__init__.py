@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from skmeta.metrics._bounds import (
+    coin_regret_bound,
     dynamic_regret_bound,
     dynamic_similarity,
+    eg_regret_bound,
     follow_the_leader_identity,
     lower_bound_rate,
     regret_bound,
@@ -17,8 +19,10 @@ from skmeta.metrics._report import RegretReport, omniscient, regret_report
 
 __all__ = [
     "RegretReport",
+    "coin_regret_bound",
     "dynamic_regret_bound",
     "dynamic_similarity",
+    "eg_regret_bound",
     "follow_the_leader_identity",
     "lower_bound_rate",
     "omniscient",

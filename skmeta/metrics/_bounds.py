@@ -1,7 +1,8 @@
 """The guarantees, as functions of arrays.
 
 Gn names a guarantee: (G1) the regret bound of one task, (G2) its mean over tasks, (G3)
-the identity of follow-the-leader, (G4) the risk on a fresh task.
+the identity of follow-the-leader, (G4) the risk on a fresh task. (EG) and (COIN) are in
+place of (G1) for exponentiated gradient and coin betting.
 """
 
 from __future__ import annotations
@@ -119,6 +120,144 @@ def regret_bound(
     if eta.ndim < 3:
         return float((distance**2 / (2 * eta)).sum()), gradient_term
     return sum(map(squared_norm, distance, eta)) / 2, gradient_term
+
+
+def eg_regret_bound(
+    comparator: ArrayLike, parts: ArrayLike, step_size: float, grad_sq: float
+) -> tuple[float, float]:
+    """The two terms of the regret bound of exponentiated gradient, (EG).
+
+    Exponentiated gradient represents a parameter by positive numbers whose differences
+    it is and which sum to U: mirror descent with the negative entropy. For such numbers
+    z of the comparator and z_1 of the start, the regret
+    sum_i l_i(theta_i) - l_i(theta) is at most
+
+        sum_j z_j log(z_j / z_1j) / eta + eta U / 2 * sum_i max_j g_ij**2
+
+    for any convex losses: with the divergence D of the entropy, a step is worth
+    <g_i, z_i - z> <= (D(z, z_i) - D(z, z_{i+1})) / eta + eta U / 2 max_j g_ij**2, since
+    D(z, z') >= ||z - z'||_1**2 / (2 U). Of all numbers that represent the comparator,
+    those of the smallest divergence are used.
+
+    Parameters
+    ----------
+    comparator : array-like
+        The parameter theta. The sum of its absolute values is at most U.
+    parts : array-like of shape (2, ...)
+        The positive and the negative parts of the start, each shaped like the
+        comparator: parts[0] - parts[1] is the start, and U their sum. Both are zero
+        where no parameter is learned.
+    step_size : float
+        The step size eta, > 0.
+    grad_sq : float
+        The sum of the squared gradients in the maximum norm, sum_i max_j g_ij**2.
+
+    Returns
+    -------
+    distance_term : float
+        The first term; infinite outside of the ball.
+    gradient_term : float
+        The second term.
+
+    References
+    ----------
+    .. [1] Kivinen, Warmuth, "Exponentiated Gradient versus Gradient Descent for Linear
+       Predictors", Information and Computation 132, 1997.
+
+    Examples
+    --------
+    >>> from skmeta.metrics import eg_regret_bound
+    >>> bound = eg_regret_bound([1.0], [[0.5], [0.5]], step_size=0.1, grad_sq=8.0)
+    >>> [round(term, 3) for term in bound]  # log(2) / 0.1, and 0.1 / 2 * 8
+    [6.931, 0.4]
+    """
+    theta = np.asarray(comparator, dtype=float)
+    first = np.asarray(parts, dtype=float)
+    radius = float(first.sum())
+    gradient_term = step_size * radius / 2 * float(grad_sq)
+    if np.abs(theta).sum() > radius * (1.0 + 1e-9):
+        return np.inf, gradient_term
+    divergence = _smallest_divergence(theta, first, radius)
+    return max(divergence, 0.0) / step_size, gradient_term
+
+
+def _smallest_divergence(theta: np.ndarray, first: np.ndarray, radius: float) -> float:
+    """Of positive parts of theta, which sum to the radius, from the first parts.
+
+    At the smallest divergence, the product of the two parts of an entry is the same
+    multiple c of that of the first parts, so that sqrt(theta**2 + 4 c product) is their
+    sum.
+    """
+    product = first[0] * first[1]
+
+    def excess(log_c: float) -> float:
+        sums = np.sqrt(theta**2 + 4.0 * np.exp(log_c) * product)
+        return float(sums.sum()) - radius
+
+    low, high = -700.0, 1.0
+    while excess(high) < 0.0 and high < 700.0:
+        high += 10.0
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if excess(middle) > 0.0 else (middle, high)
+    root = np.sqrt(theta**2 + 4.0 * np.exp(low) * product)
+    larger = 0.5 * (root + np.abs(theta))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        smaller = np.where(larger > 0, np.exp(low) * product / larger, 0.0)
+        z = np.where(theta >= 0, [larger, smaller], [smaller, larger])
+        terms = np.where(z > 0, z * np.log(z / first), 0.0)
+    return float(terms.sum())
+
+
+def coin_regret_bound(
+    comparator: ArrayLike, start: ArrayLike, lipschitz: float, n_samples: int
+) -> tuple[float, float]:
+    """The two terms of the regret bound of coin betting, (COIN).
+
+    For convex losses with gradients of norm at most G and m samples, the regret
+    against a parameter at distance D from the start is at most
+
+        G D sqrt(m log(1 + 24 m**2 D**2)) + G (1 - 1 / (e sqrt(pi m))).
+
+    The bets on coins c_i = -g_i / G multiply an initial wealth of 1 to at least
+    exp(||S||**2 / (2 m)) / (e sqrt(pi m)), S = c_1 + ... + c_m. The regret is at most
+    G (1 - wealth + <S, theta - start>); the bound is its largest value over all S.
+
+    Parameters
+    ----------
+    comparator : array-like
+        The parameter theta.
+    start : array-like of the shape of `comparator`
+        The parameter before the first sample.
+    lipschitz : float
+        G, a bound on the norms of the gradients, > 0.
+    n_samples : int
+        Number of samples m, >= 1.
+
+    Returns
+    -------
+    distance_term : float
+        The first term.
+    constant_term : float
+        The second term: the bound on the regret against the start.
+
+    References
+    ----------
+    .. [1] Orabona, Pal, "Coin Betting and Parameter-Free Online Learning", NeurIPS
+       2016.
+
+    Examples
+    --------
+    >>> from skmeta.metrics import coin_regret_bound
+    >>> coin_regret_bound([1.0], [1.0], lipschitz=2.0, n_samples=4)[0]
+    0.0
+    """
+    difference = np.asarray(comparator, dtype=float) - np.asarray(start, dtype=float)
+    distance, m = float(np.linalg.norm(difference)), float(n_samples)
+    logarithm = np.log1p(24.0 * (m * distance) ** 2)
+    distance_term = lipschitz * distance * np.sqrt(m * logarithm)
+    constant_term = lipschitz * (1.0 - 1.0 / (np.e * np.sqrt(np.pi * m)))
+    return float(distance_term), float(constant_term)
 
 
 def follow_the_leader_identity(

@@ -14,8 +14,10 @@ from sklearn.utils import Bunch
 from skmeta._step_matrices import diagonal
 from skmeta._steps import last_step
 from skmeta.metrics._bounds import (
+    coin_regret_bound,
     dynamic_regret_bound,
     dynamic_similarity,
+    eg_regret_bound,
     lower_bound_rate,
     regret_bound,
     risk_bound,
@@ -25,7 +27,11 @@ from skmeta.metrics._bounds import (
 
 # The bounds that a learner can claim, by the name in its `guarantee`: functions of the
 # comparator, the start and what the record of a task gives besides.
-BOUNDS: dict[str, Callable[..., tuple[float, float]]] = {"G1": regret_bound}
+BOUNDS: dict[str, Callable[..., tuple[float, float]]] = {
+    "G1": regret_bound,
+    "EG": lambda comparator, start, **given: eg_regret_bound(comparator, **given),
+    "COIN": coin_regret_bound,
+}
 
 
 def omniscient(
@@ -135,6 +141,8 @@ class RegretReport:
         The two sides of the bound for this path, see
         :func:`skmeta.metrics.dynamic_regret_bound`; NaN without a path, or if the
         bound does not apply.
+    guarantee : {'G1', 'EG', 'COIN'}, default='G1'
+        The bound of a task: (G1), or that of `eg_regret_bound` or `coin_regret_bound`.
 
     Examples
     --------
@@ -162,6 +170,7 @@ class RegretReport:
     path: np.ndarray | None = None
     dynamic_regret: float = np.nan
     dynamic_bound: float = np.nan
+    guarantee: str = "G1"
 
     @property
     def regret(self) -> np.ndarray:
@@ -170,7 +179,7 @@ class RegretReport:
 
     @property
     def bound(self) -> np.ndarray:
-        """Bound (G1) of every task."""
+        """Bound of every task, (G1) or that of `guarantee`."""
         return self.distance_term + self.gradient_term
 
     @property
@@ -281,7 +290,11 @@ class RegretReport:
             ("tasks", len(self.labels), size),
             *self._ball_rows(),
             ("task-averaged regret", self.task_averaged_regret, verdict),
-            ("certificate (G2)", self.certificate, "mean of the bounds (G1)"),
+            (
+                "certificate (G2)",
+                self.certificate,
+                f"mean of the bounds ({self.guarantee})",
+            ),
             ("  distance term", self.distance_term.mean(), ""),
             ("  gradient term", self.gradient_term.mean(), ""),
             ("V", self.V, "spread of the optima"),
@@ -410,7 +423,6 @@ def regret_report(
         ball_radius, n_without = np.inf, 0
     terms = np.array([_terms(*pair) for pair in zip(records, comparators, strict=True)])
     n_samples = np.array([one.n_samples for one in records])
-    squares = sum(diagonal(one.grad_sq).sum() for one in records)
     task_parameters = np.array([one.parameter for one in records])
     given_path, dynamic = None, (np.nan, np.nan)
     if path is not None:
@@ -424,7 +436,7 @@ def regret_report(
         distance_term=terms[:, 0],
         gradient_term=terms[:, 1],
         optima=np.array([one.parameter for one in comparators]),
-        lipschitz=float(np.sqrt(squares / n_samples.sum())),
+        lipschitz=_root_mean_square(records, n_samples.sum()),
         covered=all(one.guarantee in BOUNDS for one in records),
         radius=ball_radius,
         n_without_optimum=n_without,
@@ -432,6 +444,7 @@ def regret_report(
         path=given_path,
         dynamic_regret=dynamic[0],
         dynamic_bound=dynamic[1],
+        guarantee=_bound_of(records[0]),
     )
 
 
@@ -445,6 +458,12 @@ def _replay(estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike | None) -> li
             f"pipeline that ends with one. Got {estimator!r}."
         )
     return list(estimator.replay(X, y, tasks))
+
+
+def _root_mean_square(records: list[Any], n_samples: int) -> float:
+    """Of the norms of the gradients."""
+    squares = sum(diagonal(one.grad_sq).sum() for one in records)
+    return float(np.sqrt(squares / n_samples))
 
 
 def _hindsight(
@@ -472,6 +491,11 @@ def _hindsight(
                 "the bounds hold in its ball only: pass a smaller radius, or None."
             )
     return [one.best_in_ball(radius) for one in records], float(radius), n_without
+
+
+def _bound_of(record: Any) -> str:
+    """The bound that is computed for a task: (G1) if its learner claims none."""
+    return record.guarantee if record.guarantee in BOUNDS else "G1"
 
 
 def _terms(record: Any, comparator: Any) -> tuple[float, float]:

@@ -2,8 +2,9 @@
 
 VALUE_AND_SLOPE(absolute_error)
 {
-    const REAL one = SPLAT(1.0);
-    return (NAMED(Loss)){ABSOLUTE(s), SPLAT(0.0), SELECT(s > SPLAT(0.0), one, -one)};
+    const REAL zero = SPLAT(0.0), one = SPLAT(1.0);
+    const REAL below = SELECT(s < zero, -one, zero);
+    return (NAMED(Loss)){ABSOLUTE(s), zero, SELECT(s > zero, one, below)};
 }
 
 PROXIMAL_SLOPE(absolute_error)

@@ -3,7 +3,7 @@
 VALUE_AND_SLOPE(hinge)
 {
     const REAL zero = SPLAT(0.0), one = SPLAT(1.0);
-    return (NAMED(Loss)){MAXIMUM(one - s, zero), zero, SELECT(s <= one, -one, zero)};
+    return (NAMED(Loss)){MAXIMUM(one - s, zero), zero, SELECT(s < one, -one, zero)};
 }
 
 PROXIMAL_SLOPE(hinge)

@@ -2,9 +2,10 @@
 
 VALUE_AND_SLOPE(pinball)
 {
-    const REAL low = SPLAT(-p), high = SPLAT(1.0) - SPLAT(p);
-    const REAL slope = SELECT(s > SPLAT(0.0), high, low);
-    return (NAMED(Loss)){slope * s, SPLAT(0.0), slope};
+    const REAL zero = SPLAT(0.0), high = SPLAT(1.0) - SPLAT(p);
+    const REAL below = SELECT(s < zero, SPLAT(-p), zero);
+    const REAL slope = SELECT(s > zero, high, below);
+    return (NAMED(Loss)){slope * s, zero, slope};
 }
 
 PROXIMAL_SLOPE(pinball)
