@@ -35,7 +35,15 @@ each_module = pytest.mark.parametrize("name", TREES)
 
 # A part of the package imports parts of lower layers only; `__init__` imports all.
 LAYERS = [
-    {"_parameters", "_sklearn", "_sparse", "_step_matrices", "_version", "losses"},
+    {
+        "_parallel",
+        "_parameters",
+        "_sklearn",
+        "_sparse",
+        "_step_matrices",
+        "_version",
+        "losses",
+    },
     {"_labels", "_solvers", "datasets", "meta_step_size", "step_size"},
     {"_batch", "_kernels"},
     {"_checks", "_show_versions", "_units"},
@@ -107,7 +115,7 @@ def test_imports_are_absolute(name):
 
 @each_module
 def test_optional_packages_are_imported_where_they_are_used(name):
-    optional = {"matplotlib", "pandas", "polars", "pyarrow", "torch"}
+    optional = {"matplotlib", "pandas", "polars", "pyarrow", "skorch", "torch"}
     found = {one.split(".")[0] for one in imported(TREES[name].body)}
     assert found.isdisjoint(optional)
 
@@ -214,6 +222,7 @@ KINDS = {"Integral", "Real", "bool", "list", "np.ndarray", "str", "tuple", "type
 # What else is asked, and why.
 ALLOWED = {
     "hasattr(value, '_parameter_constraints')",  # a user's part may have none
+    "hasattr(inner, 'predict_proba')",  # of a network, which names no loss
     "getattr(inner, 'loss', None)",  # a foreign estimator may name no loss
     "getattr(inner, 'inner_learner', None)",  # the one entry of a third party
     "isinstance(learner, InnerLearner)",  # what a third party returned is checked

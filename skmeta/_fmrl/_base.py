@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
+from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -38,10 +40,11 @@ from skmeta.step_size import STEP_SIZES, StepSize
 class Call:
     """The draft of one call: the state that it learns, and the tasks to store."""
 
-    __slots__ = ("configuration", "state", "stored")
+    __slots__ = ("configuration", "is_first", "state", "stored")
 
-    def __init__(self, state: State, configuration: Configuration):
+    def __init__(self, state: State, configuration: Configuration, is_first: bool):
         self.state, self.configuration = state, configuration
+        self.is_first = is_first
         self.stored: tuple[list[Any], np.ndarray] | None = None
 
 
@@ -140,25 +143,28 @@ class BaseFMRL(BaseMeta):
         if unchanged and before is not None:
             configuration = self._configuration
             if before.algorithm is configuration.algorithm:
-                return Call(before.draft(), configuration)
+                return Call(before.draft(), configuration, False)
         shape, classes = reading.shape, reading.target.classes
         configuration = self._configured(shape, classes, unchanged)
         algorithm = configuration.algorithm
         if before is None:
             state = self._first_state(reading, algorithm, n_passes)
-            return Call(state, configuration)
+            return Call(state, configuration, True)
         state = before.draft()
         self._continue_with(state, algorithm)
-        return Call(state, configuration)
+        return Call(state, configuration, False)
 
     def _first_state(
         self, reading: Reading, algorithm: Algorithm, n_passes: int | None
     ) -> State:
-        shape, objective = reading.shape, algorithm.learner.objective
+        shape, learner = algorithm.shape, algorithm.learner
+        objective = learner.objective
         phi, weight, phi_given = np.zeros(shape), 0.0, True
+        seed = int(deepcopy(check_random_state(self.random_state)).randint(2**31))
         if not isinstance(self.init, str):
-            without_intercept = np.shape(self.init)[-1:] == (shape[1] - 1,)
-            width = shape[1] - 1 if without_intercept else shape[1]
+            width = shape[1]
+            if learner.layout is None and np.shape(self.init)[-1:] == (width - 1,):
+                width -= 1  # without intercepts
             phi[:, :width] = check_start(self.init, "init", (shape[0], width))
         elif self.init == "pooled":
             if n_passes is None:
@@ -170,7 +176,7 @@ class BaseFMRL(BaseMeta):
             assert objective is not None
             phi, weight = pooled(reading.batch, objective, shape)
         else:
-            phi_given = False
+            phi, phi_given = algorithm.first(seed), False
         if objective is not None:
             check_offset(phi, "init", objective.bias)
         meta_state = algorithm.meta_step_size.start()
@@ -183,9 +189,9 @@ class BaseFMRL(BaseMeta):
             phi=phi,
             rule_state=algorithm.step_size.start(shape),
             meta_state=meta_state,
-            moments=Moments(shape[1] - 1),
+            moments=Moments(reading.schema.n_features),
             phi_given=phi_given,
-            seed=int(check_random_state(self.random_state).randint(2**31)),
+            seed=seed,
             n_tasks=0,
             n_skipped=0,
             log=History(HISTORY),
@@ -195,6 +201,7 @@ class BaseFMRL(BaseMeta):
     def _continue_with(self, draft: State, algorithm: Algorithm) -> None:
         """Continue with changed parameters, if the learned states still fit."""
         before, shape = draft.algorithm, algorithm.shape
+        before.check_same_layout(algorithm)
         pairs = (
             ("step_size", draft.rule_state, algorithm.step_size.start(shape)),
             ("meta_step_size", draft.meta_state, algorithm.meta_step_size.start()),
@@ -223,7 +230,7 @@ class BaseFMRL(BaseMeta):
         state, batch, labels = draft.state, reading.batch, reading.labels
         known, parameters = None, None
         if labels is not None and self.store_tasks:
-            parameters = np.empty((batch.n_tasks, *reading.shape))
+            parameters = np.empty((batch.n_tasks, *state.algorithm.shape))
             if n_passes is None and len(state.known):
                 known = KnownStarts(state.known.records, state.known.rows(labels))
         n_tasks, options = batch.n_tasks, draft.configuration.options
@@ -253,6 +260,8 @@ class BaseFMRL(BaseMeta):
         state = draft.state
         if draft.stored is not None:
             state.known = state.known.stored(*draft.stored)
+        if draft.is_first:  # the seed was drawn from a copy: a call may fail
+            check_random_state(self.random_state).randint(2**31)
         self._configuration = draft.configuration
         return state
 
@@ -275,6 +284,29 @@ class BaseFMRL(BaseMeta):
         return replay(state, reading, self.meta_batch_size)
 
     # ---- using what was learned
+
+    def _respond(self, method: str, X: Any, tasks: Any) -> np.ndarray:
+        """What a method of the inner estimator returns, every row by its task."""
+        learned = self._fitted()
+        X, by_task = self._rows_by_task(X, tasks, learned)
+        learner = learned.algorithm.learner
+        if learner.layout is None:
+            scores = self._scores_of(X, by_task, learned)
+            return self._from_scores(method, scores, learned)
+        record_of_row = np.full(X.shape[0], -1)
+        if by_task is not None:
+            record_of_row = by_task.rows[by_task.label_of_row]
+        records, index = np.unique(record_of_row, return_inverse=True)
+        parameters = np.empty((len(records), *learned.phi.shape))
+        parameters[records < 0] = learned.phi
+        parameters[records >= 0] = learned.parameters(records[records >= 0])
+        return learner.respond(method, X, parameters, index)
+
+    @abstractmethod
+    def _from_scores(
+        self, method: str, scores: np.ndarray, learned: State
+    ) -> np.ndarray:
+        """What a method returns for a linear model, from its raw scores."""
 
     def adapt(
         self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
@@ -313,15 +345,13 @@ class BaseFMRL(BaseMeta):
         unchanged = self._check_parameters()
         current = self._configured(reading.shape, classes, unchanged).algorithm
         if type(current.step_size) is type(algorithm.step_size):
+            algorithm.check_same_layout(current)
             algorithm = current
         learner, coordinates = algorithm.learner, None
         if learned.algorithm.standardize:
             moments = learned.moments.copy()
             moments.observe(task, centered=algorithm.centers)
-            coordinates = moments.coordinates(
-                scales_target=algorithm.scales_target,
-                target=learned.moments if learned.moments.n_rows else None,
-            )
+            coordinates = algorithm.units(moments, learned.moments)
         task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)
         rule = algorithm.step_size
         attributes = dict(reading.schema.attributes)
@@ -340,14 +370,42 @@ class BaseFMRL(BaseMeta):
     # ---- fitted attributes, views of the published value
 
     @learned_attribute
+    def init_(self, learned: State) -> np.ndarray:
+        """The shared initialization as one array, which `init` accepts."""
+        phi = learned.phi.copy()
+        return phi[0] if len(phi) == 1 else phi
+
+    @learned_attribute
     def coef_(self, learned: State) -> np.ndarray:
         """Weights of the shared initialization."""
+        self._check_linear(learned, "coef_")
         return learned.target.shape_coef(learned.phi.copy())[0]
 
     @learned_attribute
     def intercept_(self, learned: State) -> np.ndarray:
         """Intercept of the shared initialization."""
+        self._check_linear(learned, "intercept_")
         return learned.target.shape_coef(learned.phi.copy())[1]
+
+    @learned_attribute
+    def task_coef_(self, learned: State) -> np.ndarray:
+        """Weights of the known tasks."""
+        self._check_linear(learned, "task_coef_")
+        return learned.target.shape_coef(self._all_parameters(learned))[0].copy()
+
+    @learned_attribute
+    def task_intercept_(self, learned: State) -> np.ndarray:
+        """Intercepts of the known tasks."""
+        self._check_linear(learned, "task_intercept_")
+        return learned.target.shape_coef(self._all_parameters(learned))[1].copy()
+
+    def _check_linear(self, learned: State, name: str) -> None:
+        if learned.algorithm.learner.layout is not None:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}: the model "
+                f"of {type(learned.algorithm.learner).__name__} is not linear. "
+                "Its shared initialization is `init_`, and `adapt` returns a model."
+            )
 
     @learned_attribute
     def step_size_(self, learned: State) -> float | np.ndarray:

@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
 from skmeta._fmrl._base import BaseFMRL
+from skmeta._fmrl._state import State
 from skmeta._meta._base import MetaClassifier
 from skmeta._targets import probabilities
 from skmeta.linear_model import OGDClassifier
@@ -23,12 +24,24 @@ def _loss_of(model: Any) -> Loss:
 
 
 def _has_probabilities(model: Any) -> bool:
+    inner = _inner(model)
+    if getattr(inner, "loss", None) is None:
+        return hasattr(inner, "predict_proba")
     return check_probabilities(_loss_parameter(model))
 
 
 def _loss_parameter(model: Any) -> Any:
-    inner = OGDClassifier() if model.estimator is None else model.estimator
-    return getattr(inner, "loss", None)
+    inner = _inner(model)
+    loss = getattr(inner, "loss", None)
+    if loss is None:
+        raise AttributeError(
+            f"{type(inner).__name__} names no loss that defines probabilities"
+        )
+    return loss
+
+
+def _inner(model: Any) -> Any:
+    return OGDClassifier() if model.estimator is None else model.estimator
 
 
 class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
@@ -288,6 +301,16 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         self._check_classes(classes, is_fit=False)
         return self._ingest(X, y, tasks, sample_weight, classes)
 
+    def _from_scores(
+        self, method: str, scores: np.ndarray, learned: State
+    ) -> np.ndarray:
+        if method == "predict_proba":
+            return probabilities(np.array(_loss_of(self).inverse_link(scores)))
+        target = learned.target
+        return (
+            target.decisions(scores) if method != "predict" else target.predict(scores)
+        )
+
     def decision_function(
         self, X: Any, *, tasks: ArrayLike | None = None
     ) -> np.ndarray:
@@ -309,8 +332,7 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Scores.
         """
-        learned = self._fitted()
-        return learned.target.decisions(self._scores(X, tasks, learned))
+        return self._respond("decision_function", X, tasks)
 
     def predict(self, X: Any, *, tasks: ArrayLike | None = None) -> np.ndarray:
         """Predict class labels.
@@ -331,8 +353,7 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         y : ndarray of shape (n_samples,)
             Class labels.
         """
-        learned = self._fitted()
-        return learned.target.predict(self._scores(X, tasks, learned))
+        return self._respond("predict", X, tasks)
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any, *, tasks: ArrayLike | None = None) -> np.ndarray:
@@ -354,8 +375,7 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         probabilities : ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        scores = self._scores(X, tasks, self._fitted())
-        return probabilities(np.array(_loss_of(self).inverse_link(scores)))
+        return self._respond("predict_proba", X, tasks)
 
     @available_if(_has_probabilities)
     def predict_log_proba(

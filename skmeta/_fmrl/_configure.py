@@ -15,9 +15,10 @@ from sklearn.base import clone, is_classifier, is_regressor
 from skmeta._fmrl._algorithm import Algorithm, check_state
 from skmeta._fmrl._loop import Options
 from skmeta._fmrl._task_parameter import TASK_PARAMETERS
-from skmeta._learners._foreign import ForeignLearner
+from skmeta._learners._foreign import foreign_learner
 from skmeta._learners._protocol import Capability, InnerLearner
 from skmeta._parameters import ParameterWatch
+from skmeta._units import Coordinates
 from skmeta.meta_step_size import META_STEP_SIZES, Constant, MetaStepSize
 from skmeta.step_size import STEP_SIZES, Fixed, StepSize
 
@@ -52,7 +53,7 @@ def configure(
     estimator : FMRLClassifier or FMRLRegressor
         Its own parameters are valid.
     shape : tuple of int
-        Of a parameter.
+        Of a parameter of a linear model.
     classes : ndarray of shape (n_classes,) or None
 
     Returns
@@ -66,6 +67,7 @@ def configure(
     """
     inner = inner_estimator(estimator)
     learner = _learner(estimator, inner, shape, classes)
+    shape = learner.shape(shape)
     step_size = _step_size(estimator.step_size, learner)
     algorithm = Algorithm(
         learner=learner,
@@ -102,8 +104,8 @@ def _learner(
     if not same_kind(inner):
         raise ValueError(
             f"The 'estimator' parameter of {type(estimator).__name__} must be "
-            f"{estimator._default_estimator.__name__}() or another linear model of "
-            f"that kind. Got {inner!r} instead."
+            f"{estimator._default_estimator.__name__}() or another estimator of that "
+            f"kind. Got {inner!r} instead."
         )
     make = getattr(inner, "inner_learner", None)
     if make is not None:
@@ -114,9 +116,7 @@ def _learner(
                 f"Got {learner!r}."
             )
         return learner
-    foreign = ForeignLearner(inner, classes)
-    foreign.check(shape)
-    return foreign
+    return foreign_learner(inner, shape, classes)
 
 
 def _step_size(value: Any, learner: InnerLearner) -> StepSize:
@@ -193,6 +193,7 @@ class Given(NamedTuple):
         return np.inf if objective is None else objective.radius
 
 
+_SAME = Coordinates(np.zeros(1), np.ones(1))
 _OURS = "an estimator of skmeta.linear_model"
 
 Refusal = tuple[Callable[[Given], bool], Callable[[Given], str]]
@@ -261,6 +262,16 @@ REFUSALS: list[Refusal] = [
             f"{given.inner} has radius={given.radius:g}, a ball of raw parameters, but "
             "standardize=True learns in other units: set standardize=False, and scale "
             "the features yourself."
+        ),
+    ),
+    (
+        lambda given: (
+            given.algorithm.standardize and given.algorithm.learner.units(_SAME) is None
+        ),
+        lambda given: (
+            f"{given.inner} cannot be used with standardize=True: its parameters "
+            "cannot be converted when the units of the features change. Set "
+            "standardize=False, and scale the features yourself (StandardScaler)."
         ),
     ),
     (

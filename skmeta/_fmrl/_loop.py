@@ -6,26 +6,34 @@ one system of units. These are updated after the meta-batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from math import isfinite
+from time import perf_counter
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 
 from skmeta import _kernels
 from skmeta._batch import Batch
 from skmeta._fmrl._algorithm import check_observed
 from skmeta._fmrl._state import HISTORY, State
-from skmeta._fmrl._task_parameter import WORTH_A_CALL, Run, TaskParameter
+from skmeta._fmrl._task_parameter import Run, TaskParameter
 from skmeta._learners._protocol import Capability, InnerLearner, Outcome
+from skmeta._parallel import (
+    WORTH_A_PROCESS,
+    WORTH_A_THREAD,
+    in_processes,
+    in_threads,
+    n_threads,
+)
 from skmeta._sparse import check_indices
 from skmeta._step_matrices import diagonal
 from skmeta._units import Coordinates
 from skmeta.step_size import StepSize
 
-TASKS_PER_CHUNK = 64
+CHUNKS_PER_THREAD = 4  # so that threads end at the same time
 
 
 class KnownStarts(NamedTuple):
@@ -243,8 +251,8 @@ class MetaBatch:
         self._learner = algorithm.learner
         if self.coordinates is not None:
             self._learner = algorithm.learner.in_units(self.coordinates)
-            if not (state.n_tasks or state.phi_given):  # zero in the first units
-                state.phi = self.coordinates.to_raw(np.zeros_like(state.phi))
+            if not (state.n_tasks or state.phi_given):  # it is in the first units
+                state.phi = self.coordinates.to_raw(algorithm.first(state.seed))
         self._known = known
         if known is not None:
             self._known = KnownStarts(known.parameters, known.rows[first:last])
@@ -271,12 +279,9 @@ class MetaBatch:
             if task.is_finite:
                 self._moments.observe(task, centered=algorithm.centers)
         if not self._moments.n_rows:  # no task can be learned
-            d = algorithm.shape[1] - 1
-            return Coordinates(np.zeros(d), np.zeros(d))
-        return self._moments.coordinates(
-            scales_target=algorithm.scales_target,
-            target=before if before.n_rows else None,
-        )
+            d = self._moments.mean.size - 1
+            return algorithm.learner.units(Coordinates(np.zeros(d), np.zeros(d)))
+        return algorithm.units(self._moments, before)
 
     def _inside(self, parameter: np.ndarray) -> np.ndarray:
         if self.coordinates is None:
@@ -307,7 +312,7 @@ class MetaBatch:
         n_rows = int(self._batch.starts[-1] - self._batch.starts[0])
         work = n_rows * self.phi.size
         for k in range(len(self._candidates)):
-            parts = map_chunks(self._run_chunk, k, self._n, work, n_jobs)
+            parts = map_chunks(self, k, self._n, work, n_jobs)
             self._runs.append(Runs.joined(parts))
         self.leading = self._runs[self._leader]
 
@@ -315,7 +320,27 @@ class MetaBatch:
         """Learn task t once more, with the leading candidate."""
         return self.run_one(t, *self._candidates[self._leader])
 
-    def _run_chunk(self, k: int, first: int, last: int) -> Runs:
+    def holds_gil(self, k: int) -> bool:
+        """Whether candidate k cannot run in several threads at a time."""
+        return self._algorithm.plans[k] is None and self._learner.holds_gil
+
+    def part(self, first: int, last: int) -> MetaBatch:
+        """What `run_chunk` needs of some of these tasks, in another process."""
+        part: Any = MetaBatch.__new__(MetaBatch)
+        vars(part).update(vars(self), _runs=[], _raw_tasks=[], _moments=None)
+        inside = slice(first, last)
+        part._tasks = [None] * first + self._tasks[inside]
+        phi, known = self._state.phi, self._known
+        part._batch, part._state = None, SimpleNamespace(phi=phi)
+        if known is not None:
+            rows = np.full(last, -1)
+            is_known = known.rows[inside] >= 0
+            rows[inside][is_known] = np.arange(is_known.sum())
+            own = known.parameters[known.rows[inside][is_known]]
+            part._known = KnownStarts(own, rows)
+        return part
+
+    def run_chunk(self, k: int, first: int, last: int) -> Runs:
         """Learn tasks `first` to `last` - 1 with candidate k."""
         rule, rule_state = self._candidates[k]
         plan = self._algorithm.plans[k]
@@ -444,22 +469,31 @@ class MetaBatch:
 
 
 def map_chunks(
-    function: Callable[[int, int, int], Runs],
-    k: int,
-    n_tasks: int,
-    work: int,
-    n_jobs: int | None,
+    tasks: MetaBatch, k: int, n_tasks: int, work: int, n_jobs: int | None
 ) -> list[Runs]:
-    """function(k, first, last) of chunks of tasks, in parallel if that pays.
+    """The runs of candidate k on chunks of tasks, in parallel if that pays.
 
-    The size of a chunk does not depend on the number of workers.
+    `work` is about the number of multiplications of a compiled loop. The time of other
+    learners is measured with the first task.
     """
-    if work < WORTH_A_CALL or effective_n_jobs(n_jobs) == 1:
-        return [function(k, 0, n_tasks)]
-    edges = [*range(0, n_tasks, TASKS_PER_CHUNK), n_tasks]
-    return Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(function)(k, first, last) for first, last in pairwise(edges)
-    )
+    if n_tasks == 1 or effective_n_jobs(n_jobs) == 1:
+        return [tasks.run_chunk(k, 0, n_tasks)]
+    if not tasks.holds_gil(k):
+        if work < WORTH_A_THREAD:
+            return [tasks.run_chunk(k, 0, n_tasks)]
+        size = -(-n_tasks // (CHUNKS_PER_THREAD * n_threads(n_jobs)))
+        edges = [*range(0, n_tasks, size), n_tasks]
+        chunks = [(k, first, last) for first, last in pairwise(edges)]
+        return in_threads(tasks.run_chunk, chunks, n_jobs)
+    begin = perf_counter()
+    done = [tasks.run_chunk(k, 0, 1)]
+    seconds = (perf_counter() - begin) * (n_tasks - 1)
+    if seconds < WORTH_A_PROCESS:
+        return [*done, tasks.run_chunk(k, 1, n_tasks)]
+    n_chunks = min(effective_n_jobs(n_jobs), n_tasks - 1)
+    edges = np.linspace(1, n_tasks, n_chunks + 1).astype(int).tolist()
+    parts = [(tasks.part(*one), k, *one) for one in pairwise(edges)]
+    return done + in_processes(MetaBatch.run_chunk, parts, n_jobs)
 
 
 def check_outcome(

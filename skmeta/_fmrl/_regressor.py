@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
 from skmeta._fmrl._base import BaseFMRL
+from skmeta._fmrl._state import State
 from skmeta._meta._base import MetaRegressor
 from skmeta.linear_model import OGDRegressor
 
@@ -261,6 +262,11 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         """
         return self._ingest(X, y, tasks, sample_weight)
 
+    def _from_scores(
+        self, method: str, scores: np.ndarray, learned: State
+    ) -> np.ndarray:
+        return learned.target.predict(scores)
+
     def predict(self, X: Any, *, tasks: ArrayLike | None = None) -> np.ndarray:
         """Predict targets.
 
@@ -280,8 +286,7 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         y : ndarray of shape (n_samples,)
             Predictions.
         """
-        learned = self._fitted()
-        return learned.target.predict(self._scores(X, tasks, learned))
+        return self._respond("predict", X, tasks)
 
     def score(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from math import prod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -36,8 +37,8 @@ class Outcome(NamedTuple):
 
     Parameters
     ----------
-    last : ndarray of shape (n_outputs, n_features + 1)
-        The last iterate.
+    last : ndarray of the shape of the parameter
+        The last iterate: (n_outputs, n_features + 1), or (1, n_parameters) if flat.
     average : ndarray of the shape of `last` or None
         The mean of the iterates at which gradients were taken.
     losses : ndarray of shape (n_samples,) or None
@@ -64,12 +65,16 @@ class Outcome(NamedTuple):
 
 
 class InnerLearner:
-    """Base class of inner learners, which train a linear model on one task.
+    """Base class of inner learners, which train a model on one task.
 
     An estimator can be the inner estimator of `FMRLClassifier` or `FMRLRegressor` if it
     has a method ``inner_learner(shape, classes)`` that returns a learner: `shape` is
     (n_outputs, n_features + 1), and `classes` the class labels, or None for a
     regressor.
+
+    The model is linear, with a parameter of that shape and the intercept last, unless
+    the learner has a `layout`. Then its parameter is flat, of shape (1, n_parameters),
+    and the learner must define `first` and `respond` (:class:`FlatLearner` does).
 
     Attributes
     ----------
@@ -89,9 +94,19 @@ class InnerLearner:
         The name of the rule for ``step_size=None``.
     can_stream : bool
         Whether the compiled loop can run the learner.
+    layout : tuple of tuple of int, or None
+        The shapes of the arrays that a flat parameter consists of, in order. None: the
+        model is linear.
+    scales_target : bool
+        Whether `standardize=True` rescales the target. By default, whether the
+        objective has a loss of residuals.
+    holds_gil : bool
+        Whether `run` holds the global interpreter lock, so that tasks run in parallel
+        in processes only. True by default.
 
     See Also
     --------
+    FlatLearner : For networks and other models with flat parameters.
     skmeta.step_size.StepSize : Sets the step size of every task.
 
     Examples
@@ -116,6 +131,90 @@ class InnerLearner:
     changed_step: str | None = None
     default_step_size: ClassVar[str] = "fixed"
     can_stream: bool = False
+    layout: tuple[tuple[int, ...], ...] | None = None
+    holds_gil: bool = True
+
+    @property
+    def scales_target(self) -> bool:
+        """Whether the target is rescaled too when the units of the task change."""
+        return self.objective is not None and bool(self.objective.loss.degree)
+
+    def shape(self, linear: tuple[int, int]) -> tuple[int, int]:
+        """The shape of the parameter.
+
+        Parameters
+        ----------
+        linear : tuple of int
+            The shape for a linear model, (n_outputs, n_features + 1).
+
+        Returns
+        -------
+        shape : tuple of int
+            `linear`, or (1, n_parameters) for a learner with a `layout`.
+        """
+        if self.layout is None:
+            return linear
+        return 1, sum(prod(one) for one in self.layout)
+
+    def first(self, shape: tuple[int, int], seed: int) -> np.ndarray:
+        """Where learning starts with ``init='zero'``.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the parameter.
+        seed : int
+            For a random start; drawn from the `random_state` of the meta-estimator.
+
+        Returns
+        -------
+        start : ndarray of this shape
+            Zeros, unless the learner needs another start.
+        """
+        return np.zeros(shape)
+
+    def units(self, coordinates: Coordinates) -> Coordinates | None:
+        """The change of coordinates of features and target for this model.
+
+        Parameters
+        ----------
+        coordinates : Coordinates
+            Location and scale, and how they change the parameter of a linear model.
+
+        Returns
+        -------
+        coordinates : Coordinates or None
+            None: the parameter cannot be converted, so that `standardize=True` is an
+            error. This is the default of a learner with a `layout`.
+        """
+        return coordinates if self.layout is None else None
+
+    def respond(
+        self,
+        method: str,
+        X: Any,
+        parameters: np.ndarray,
+        index: np.ndarray,
+    ) -> np.ndarray:
+        """Predictions of a learner with a `layout`; those of linear models are known.
+
+        Parameters
+        ----------
+        method : {'predict', 'predict_proba', 'decision_function'}
+            What is asked of the model.
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            Features.
+        parameters : ndarray of shape (n, 1, n_parameters)
+            Distinct parameters.
+        index : ndarray of shape (n_samples,)
+            Which of them predicts a row.
+
+        Returns
+        -------
+        response : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            What the method returns.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no respond.")
 
     def in_units(self, coordinates: Coordinates) -> InnerLearner:
         """The learner for targets in units: its loss is rescaled.
@@ -169,8 +268,8 @@ class InnerLearner:
         ----------
         task : Task
             The rows; must not be changed.
-        start : ndarray of shape (n_outputs, n_features + 1)
-            Where to start, with the intercept last; must not be changed.
+        start : ndarray of the shape of the parameter
+            Where to start; must not be changed.
         eta : ndarray
             The step size; see :class:`skmeta.step_size.StepSize`.
         average : bool
@@ -273,6 +372,8 @@ class InnerLearner:
 
 class OwnLearner(InnerLearner):
     """Base class of the learners of this package, whose estimators can use units."""
+
+    holds_gil: bool = False
 
     def fitted_in(
         self, coordinates: Coordinates | None, *arguments: Any, **options: Any
