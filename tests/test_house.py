@@ -278,6 +278,7 @@ OTHER_TYPES = {
     "eta0",
     "grad_sq_",
     "init",
+    "init_",
     "intercept_",
     "intercept_init",
     "intercept_std_error_",

@@ -58,7 +58,8 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
     estimator : estimator, default=None
         The inner learner, trained within a task. None: `OGDClassifier()`. Or another
         estimator of :mod:`skmeta.linear_model`; a linear classifier of scikit-learn
-        with `partial_fit` and settable `coef_` and `intercept_`; or an estimator with a
+        with `partial_fit` and settable `coef_` and `intercept_`; `MLPClassifier`, or
+        `NeuralNetClassifier` of skorch (:doc:`/networks`); or an estimator with a
         method `inner_learner` (:class:`skmeta.linear_model.InnerLearner`).
     step_size : float, {'fixed', 'doubling', 'isotropic', 'per_coordinate'} or \
             StepSize, default=None
@@ -86,14 +87,17 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         moments of all rows up to this task. If the loss is one of residuals, the target
         is centred and divided by its spread, with the moments of the earlier tasks.
         Sparse features are scaled but not centred. `coef_` and all predictions are raw.
-        False: raw features and target, exactly as in the papers.
+        False: raw features and target, exactly as in the papers; networks of skorch
+        need it.
     init : {'zero', 'pooled'} or array-like of shape (n_outputs, n_features + 1), \
             default='zero'
-        The first shared initialization. An array has the intercept last; without an
-        entry for the intercept, it is zero. 'pooled', only in `fit`, is the parameter
-        that best fits the rows of all tasks together. It has the same weight as the
-        tasks that it was computed from: with `meta_step_size='ftl'`, one pass moves the
-        shared initialization halfway from it to the mean of the tasks.
+        The first shared initialization. With 'zero', a network starts at weights that
+        are drawn at random. An array has the intercept last; without an entry for the
+        intercept, it is zero. For a network it is flat, as `init_`. 'pooled', only in
+        `fit`, is the parameter that best fits the rows of all tasks together. It has
+        the same weight as the tasks that it was computed from: with
+        `meta_step_size='ftl'`, one pass moves the shared initialization halfway from it
+        to the mean of the tasks.
     n_passes : int, default=1
         Number of passes of `fit` over the tasks, >= 1. In every pass all tasks start
         from the shared initialization. The stored parameters of a task are those of the
@@ -118,16 +122,18 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         unknown to `predict`.
     n_jobs : int, default=None
         Number of parallel jobs for the tasks of a meta-batch and for the optima of
-        `task_parameter='optimum'`, where there is enough work. With
-        ``meta_batch_size=1``, tasks are learned one after another and cannot run in
-        parallel. None is one unless in a :func:`joblib.parallel_config` context, -1 all
-        processors. Results do not depend on it.
+        `task_parameter='optimum'`, where there is enough work: threads or, for networks
+        and other learners in Python, processes. With ``meta_batch_size=1``, tasks are
+        learned one after another and cannot run in parallel. None is one unless in a
+        :func:`joblib.parallel_config` context, -1 all processors. Results do not depend
+        on it.
     warm_start : bool, default=False
         Whether `fit` continues from what was learned before.
     verbose : int, default=0
         Whether to print one line per pass.
     random_state : int, RandomState instance or None, default=None
-        Used if the inner learner shuffles.
+        Used if the inner learner shuffles or draws its first weights, unless it has an
+        own `random_state`.
 
     Attributes
     ----------
@@ -135,6 +141,9 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         Weights of the shared initialization.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercept of the shared initialization.
+    init_ : ndarray of shape (n_outputs, n_features + 1) or (n_parameters,)
+        The shared initialization as one array, as `init` accepts it. The only form for
+        a network, which has no `coef_`, `intercept_`, `task_coef_`, `task_intercept_`.
     classes_ : ndarray of shape (n_classes,)
         The class labels, sorted.
     step_size_ : float or ndarray of shape (n_outputs, n_features + 1)

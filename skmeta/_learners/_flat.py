@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inspect import signature
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -199,9 +200,13 @@ class FlatLearner(InnerLearner):
     ) -> Any:
         model = self._started(start, task)
         self._check_weight(model, task.weight)
-        self._learn(model, task)
+        name = type(model).__name__
+        try:
+            self._learn(model, task)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         if not np.isfinite(self._read(model, start.shape)).all():
-            raise ValueError(f"{type(model).__name__} diverged (NaN or infinity).")
+            raise ValueError(f"{name} diverged (NaN or infinity).")
         self.finish(model, learned)
         return model
 
@@ -302,9 +307,12 @@ class FlatLearner(InnerLearner):
 
     def _read(self, model: Any, shape: tuple[int, ...]) -> np.ndarray:
         parameter = np.asarray(self.get(model), dtype=np.float64)
-        return (
-            parameter.reshape(shape) if parameter.size == np.prod(shape) else parameter
-        )
+        if parameter.size != prod(shape):
+            raise TypeError(
+                f"{type(self).__name__}.get must return {prod(shape)} numbers. Got an "
+                f"array of shape {parameter.shape}."
+            )
+        return parameter.reshape(shape)
 
 
 def _has_seed(model: Any) -> bool:
