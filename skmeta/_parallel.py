@@ -18,6 +18,7 @@ T = TypeVar("T")
 # A thread is started in about 0.1 ms; a process of joblib takes a batch, and the next
 # one, about 10 ms later, once it runs.
 WORTH_A_THREAD = 2_000_000  # multiplications, about 1 ms
+WORTH_A_TASK = 200_000  # multiplications that outweigh the calls of a task in Python
 WORTH_A_PROCESS = 0.1  # seconds
 
 

@@ -23,6 +23,7 @@ from skmeta._fmrl._task_parameter import Run, TaskParameter
 from skmeta._learners._protocol import Capability, InnerLearner, Outcome
 from skmeta._parallel import (
     WORTH_A_PROCESS,
+    WORTH_A_TASK,
     WORTH_A_THREAD,
     in_processes,
     in_threads,
@@ -320,9 +321,13 @@ class MetaBatch:
         """Learn task t once more, with the leading candidate."""
         return self.run_one(t, *self._candidates[self._leader])
 
+    def is_compiled(self, k: int) -> bool:
+        """Whether one compiled call runs candidate k on all tasks."""
+        return self._algorithm.plans[k] is not None
+
     def holds_gil(self, k: int) -> bool:
         """Whether candidate k cannot run in several threads at a time."""
-        return self._algorithm.plans[k] is None and self._learner.holds_gil
+        return not self.is_compiled(k) and self._learner.holds_gil
 
     def part(self, first: int, last: int) -> MetaBatch:
         """What `run_chunk` needs of some of these tasks, in another process."""
@@ -479,7 +484,8 @@ def map_chunks(
     if n_tasks == 1 or effective_n_jobs(n_jobs) == 1:
         return [tasks.run_chunk(k, 0, n_tasks)]
     if not tasks.holds_gil(k):
-        if work < WORTH_A_THREAD:
+        per_task = 0 if tasks.is_compiled(k) else WORTH_A_TASK
+        if work < max(WORTH_A_THREAD, n_tasks * per_task):
             return [tasks.run_chunk(k, 0, n_tasks)]
         size = -(-n_tasks // (CHUNKS_PER_THREAD * n_threads(n_jobs)))
         edges = [*range(0, n_tasks, size), n_tasks]

@@ -81,6 +81,10 @@ class OGDLearner(OwnLearner):
         return None if self.update == "eg" else "G1"
 
     @property
+    def holds_gil(self) -> bool:  # type: ignore[override]
+        return not _kernels.COMPILED or self.loss.compiled not in _kernels.LOSSES
+
+    @property
     def can_stream(self) -> bool:  # type: ignore[override]
         return not self.shuffle
 
