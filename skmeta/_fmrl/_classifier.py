@@ -315,10 +315,10 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
     ) -> np.ndarray:
         if method == "predict_proba":
             return probabilities(np.array(_loss_of(self).inverse_link(scores)))
-        target = learned.target
-        return (
-            target.decisions(scores) if method != "predict" else target.predict(scores)
-        )
+        target: Any = learned.target
+        if method == "decision_function":
+            return target.decisions(scores)
+        return target.predict(scores)
 
     def decision_function(
         self, X: Any, *, tasks: ArrayLike | None = None
