@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, TypeVar
 
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
@@ -65,6 +66,24 @@ def in_threads(
 def in_processes(
     function: Callable[..., T], arguments: Sequence[tuple[Any, ...]], n_jobs: int | None
 ) -> list[T]:
-    """function(*one) for every tuple of arguments, by joblib."""
-    jobs = (delayed(function)(*one) for one in arguments)
-    return list(Parallel(n_jobs=n_jobs)(jobs))
+    """function(*one) for every tuple of arguments, by joblib, in one thread of BLAS."""
+    jobs = (delayed(_call)(function, *one) for one in arguments)
+    with one_blas_thread():  # for a backend of threads
+        return list(Parallel(n_jobs=n_jobs)(jobs))
+
+
+def _call(function: Callable[..., T], *arguments: Any) -> T:
+    with one_blas_thread():
+        return function(*arguments)
+
+
+def one_blas_thread() -> Any:
+    """A context with one thread of BLAS, whose number can change bits of a product."""
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def _controller() -> Any:
+    from threadpoolctl import ThreadpoolController  # a requirement of scikit-learn
+
+    return ThreadpoolController()

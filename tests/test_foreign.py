@@ -360,13 +360,11 @@ def test_results_do_not_depend_on_n_jobs(model, monkeypatch):
 
 @pytest.mark.slow
 def test_results_of_processes_are_the_same(monkeypatch):
-    X, y, tasks = regression()
+    """Also if products are large enough for several threads of BLAS."""
+    X, y, tasks = make_task_regression(6, 600, 100, random_state=0)
     monkeypatch.setattr(_loop, "WORTH_A_PROCESS", 0.0)
-    model = FMRLRegressor(
-        MLPRegressor(hidden_layer_sizes=50, max_iter=5),
-        meta_batch_size=6,
-        random_state=0,
-    )
+    network = MLPRegressor(hidden_layer_sizes=(300, 200), max_iter=2)
+    model = FMRLRegressor(network, meta_batch_size=6, random_state=0)
     one = clone(model).fit(X, y, tasks=tasks).partial_fit(X, y, tasks=tasks + 3)
     two = clone(model).set_params(n_jobs=2).fit(X, y, tasks=tasks)
     two.partial_fit(X, y, tasks=tasks + 3)

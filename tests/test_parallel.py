@@ -4,8 +4,9 @@ import threading
 
 import pytest
 from joblib import parallel_config
+from threadpoolctl import threadpool_info
 
-from skmeta._parallel import in_processes, in_threads, n_threads
+from skmeta._parallel import in_processes, in_threads, n_threads, one_blas_thread
 
 
 def pair(first, second):
@@ -46,3 +47,25 @@ def test_the_first_error_ends_the_work(bad, monkeypatch):
 
     with pytest.raises(KeyError, match=str(bad)):
         in_threads(work, [(number,) for number in range(10)], 2)
+
+
+def blas_threads():
+    """The numbers of threads that the BLAS libraries use."""
+    found = threadpool_info()
+    return {one["num_threads"] for one in found if one["user_api"] == "blas"}
+
+
+def test_the_limit_of_blas_ends_with_an_error():
+    before = blas_threads()
+    with pytest.raises(KeyError), one_blas_thread():
+        assert blas_threads() <= {1}
+        raise KeyError
+    assert blas_threads() == before
+
+
+def test_work_by_joblib_has_one_thread_of_blas():
+    before = blas_threads()
+    with parallel_config(backend="threading"):
+        found = in_processes(lambda _: blas_threads(), [(k,) for k in range(6)], 2)
+    assert set().union(*found) <= {1}
+    assert blas_threads() == before

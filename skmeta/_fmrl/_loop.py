@@ -28,6 +28,7 @@ from skmeta._parallel import (
     in_processes,
     in_threads,
     n_threads,
+    one_blas_thread,
 )
 from skmeta._sparse import check_indices
 from skmeta._step_matrices import diagonal
@@ -481,22 +482,25 @@ def map_chunks(
     `work` is about the number of multiplications of a compiled loop. The time of other
     learners is measured with the first task.
     """
-    if n_tasks == 1 or effective_n_jobs(n_jobs) == 1:
+    if n_tasks == 1:
         return [tasks.run_chunk(k, 0, n_tasks)]
     if not tasks.holds_gil(k):
         per_task = 0 if tasks.is_compiled(k) else WORTH_A_TASK
-        if work < max(WORTH_A_THREAD, n_tasks * per_task):
+        worth = max(WORTH_A_THREAD, n_tasks * per_task)
+        if work < worth or n_threads(n_jobs) == 1:
             return [tasks.run_chunk(k, 0, n_tasks)]
         size = -(-n_tasks // (CHUNKS_PER_THREAD * n_threads(n_jobs)))
         edges = [*range(0, n_tasks, size), n_tasks]
         chunks = [(k, first, last) for first, last in pairwise(edges)]
         return in_threads(tasks.run_chunk, chunks, n_jobs)
-    begin = perf_counter()
-    done = [tasks.run_chunk(k, 0, 1)]
-    seconds = (perf_counter() - begin) * (n_tasks - 1)
-    if seconds < WORTH_A_PROCESS:
-        return [*done, tasks.run_chunk(k, 1, n_tasks)]
-    n_chunks = min(effective_n_jobs(n_jobs), n_tasks - 1)
+    n_workers = effective_n_jobs(n_jobs)
+    with one_blas_thread():
+        begin = perf_counter()
+        done = [tasks.run_chunk(k, 0, 1)]
+        seconds = (perf_counter() - begin) * (n_tasks - 1)
+        if seconds < WORTH_A_PROCESS or n_workers == 1:
+            return [*done, tasks.run_chunk(k, 1, n_tasks)]
+    n_chunks = min(n_workers, n_tasks - 1)
     edges = np.linspace(1, n_tasks, n_chunks + 1).astype(int).tolist()
     parts = [(tasks.part(*one), k, *one) for one in pairwise(edges)]
     return done + in_processes(MetaBatch.run_chunk, parts, n_jobs)
