@@ -139,3 +139,16 @@ class Batch(NamedTuple):
     def tasks(self, first: int, last: int) -> Batch:
         """The batch of tasks `first` to `last` - 1."""
         return self._replace(starts=self.starts[first : last + 1])
+
+    def joined(self) -> Task:
+        """All rows as those of one task."""
+        return self._replace(starts=self.starts[[0, -1]]).task(0)
+
+    def without(self, numbers: list[int]) -> Batch:
+        """The batch of the other tasks."""
+        if not numbers:
+            return self
+        kept = np.setdiff1d(np.arange(self.n_tasks), numbers)
+        rows = np.concatenate([np.zeros(0, np.intp), *(self.rows(t) for t in kept)])
+        starts = np.append(0, np.diff(self.starts)[kept].cumsum())
+        return self._replace(starts=starts, order=rows[np.newaxis])

@@ -8,7 +8,6 @@ shape (n_outputs, n_features + 1), the intercept last.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -18,12 +17,16 @@ from scipy.linalg import LinAlgError
 from scipy.linalg.lapack import dposv
 from scipy.optimize import brentq, linprog
 
+from skmeta import _interior as interior
 from skmeta.losses import Array, Loss, SquaredError
 
 # Relative strength of the penalty by which `optimum` selects the nearest of
-# several minimisers, and relative width by which kinks are rounded off.
+# several minimisers.
 NEAREST = 1e-8
-SMOOTHING = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+
+
+class NoMinimum(ValueError):
+    """The loss of a task has no minimum, and there is no ball."""
 
 
 class TaskLoss(NamedTuple):
@@ -102,37 +105,221 @@ def regularized(
     -------
     theta : ndarray of the shape of `center`
     """
-    strength = np.broadcast_to(strength, center.shape)
+    pull = np.broadcast_to(np.asarray(strength, dtype=np.float64), center.shape)
+    if task.has_kinks:
+        return _interior_minimiser(task, center, pull, radius)
+    theta = minimize(task, center, pull, center if start is None else start)
+    if np.linalg.norm(theta) <= radius:
+        return theta
+    return _interior_minimiser(task, center, pull, radius)
 
-    def at(multiplier: float, start: Array) -> Array:
-        pull = strength + multiplier
-        return minimize(task, strength * center / pull, pull, start)
 
-    theta = at(0.0, center if start is None else start)
-    return theta if np.linalg.norm(theta) <= radius else _on_sphere(at, theta, radius)
+def minimize(task: TaskLoss, center: Array, pull: Array, start: Array) -> Array:
+    """argmin L(theta) + sum_j pull_j (theta_j - center_j)**2 / 2.
+
+    All arrays have the shape of the parameter; `start` is a guess.
+    """
+    if task.has_kinks:
+        return _interior_minimiser(task, center, pull, np.inf)
+    theta = np.empty_like(center)
+    for k in range(len(center)):
+        rows = task.design, task.targets[:, k], task.weight
+        theta[k] = newton(task.loss, *rows, center[k], pull[k], start[k])
+    return theta
 
 
-def _on_sphere(
-    at: Callable[[float, Array], Array], theta: Array, radius: float
+# ---- with kinks, or on the sphere
+
+
+class _Pieces(NamedTuple):
+    """A loss as maxima of zero and lines, a linear and a smooth part.
+
+    See `skmeta._interior`. `smooth` is None for a piecewise linear loss.
+    """
+
+    kinks: Array
+    jumps: Array
+    slope: Array
+    smooth: Callable[[Array], tuple[Array, Array]] | None = None
+    value: Callable[[Array], float] | None = None
+
+    @classmethod
+    def of(cls, task: TaskLoss) -> _Pieces:
+        loss, y, weight = task.loss, task.targets, task.weight[:, np.newaxis]
+        kinks = np.sort(loss.kinks(y), axis=0)
+        if not len(kinks):
+
+            def whole(z: Array) -> tuple[Array, Array]:
+                return weight * loss.slope(y, z), weight * loss.curvature(y, z)
+
+            def value(z: Array) -> float:
+                return float((weight * loss.value(y, z)).sum())
+
+            return cls(kinks, np.empty_like(kinks), np.zeros(y.shape), whole, value)
+        first, last = _slopes_beside(loss, y, kinks, 1e-7)
+        jumps = weight * (first[1:] - last[:-1])
+        if np.array_equal(first, last):
+            return cls(kinks, jumps, weight * first[0])
+        # with a curvature, the slopes at a kink are those at no distance from it
+        first, last = _slopes_beside(loss, y, kinks, 2e-7)
+        jumps = 2.0 * jumps - weight * (first[1:] - last[:-1])
+
+        def without_kinks(z: Array) -> tuple[Array, Array]:
+            # a score at a kink is read beside it: no side of the slope is ambiguous
+            nearest = np.abs(z - kinks).argmin(axis=0)[np.newaxis]
+            kink = np.take_along_axis(kinks, nearest, axis=0)[0]
+            least = 1e-9 * (1.0 + np.abs(kink))
+            side = np.where(z < kink, -1.0, 1.0)
+            z = np.where(np.abs(z - kink) < least, kink + side * least, z)
+            slope = weight * loss.slope(y, z) - (jumps * (z > kinks)).sum(axis=0)
+            return slope, weight * loss.curvature(y, z)
+
+        def value_without_kinks(z: Array) -> float:
+            above = float((jumps * np.maximum(z - kinks, 0.0)).sum())
+            return float((weight * loss.value(y, z)).sum()) - above
+
+        smooth = without_kinks, value_without_kinks
+        return cls(kinks, jumps, np.zeros(y.shape), *smooth)
+
+
+def _slopes_beside(
+    loss: Loss, y: Array, kinks: Array, distance: float
+) -> tuple[Array, Array]:
+    """The slopes at the lower and upper ends of the intervals between the kinks.
+
+    The first and the last interval end far away.
+    """
+    size = 1.0 + np.abs(kinks)
+    low, high = kinks[:1] - 1e6 * size[:1], kinks[-1:] + 1e6 * size[-1:]
+    space = np.diff(np.concatenate([low, kinks, high]), axis=0) / 3
+    above = kinks + np.minimum(distance * size, space[1:])
+    below = kinks - np.minimum(distance * size, space[:-1])
+    first = loss.slope(y, np.concatenate([low, above]))
+    return first, loss.slope(y, np.concatenate([below, high]))
+
+
+class _Minimiser(NamedTuple):
+    """What `_interior` found, sharpened; `rank` of the rows held at a kink, least."""
+
+    theta: Array
+    on_sphere: bool
+    rank: int
+    misfit: float
+
+
+def _interior_minimiser(
+    task: TaskLoss, center: Array, pull: Array, radius: float
 ) -> Array:
-    """Where a path of shrinking parameters, at(multiplier, start), meets the sphere."""
-    path = [theta]
+    return _minimiser(task, _Pieces.of(task), center, pull, radius).theta
 
-    @cache  # each value comes from a start of its own: a bracket must keep its signs
-    def excess(log_multiplier: float) -> float:
-        path[0] = at(np.exp(log_multiplier), path[0])
-        return float(np.linalg.norm(path[0])) - radius
 
-    low, high = -30.0, 0.0
-    while excess(high) > 0:
-        low, high = high, high + 5.0
-    while low > -600.0 and excess(low) < 0:
-        low -= 30.0
-    root = low
-    if excess(low) > 0:
-        root = brentq(excess, low, high, xtol=1e-13, rtol=1e-14)
-    theta = at(np.exp(root), path[0])
-    return theta * (radius / np.linalg.norm(theta))
+def _minimiser(
+    task: TaskLoss,
+    pieces: _Pieces,
+    center: Array,
+    pull: Array,
+    radius: float,
+    toward: Array | None = None,
+    extra: Array | float = 0.0,
+) -> _Minimiser:
+    """argmin L(theta) + sum_j pull_j (theta_j - center_j)**2 / 2 in the ball.
+
+    `toward`: the point to which the sharpened minimiser is nearest, where that does not
+    follow from the gradient. `extra`: the gradient of one more, linear, term.
+    """
+    linear = pieces.slope.T @ task.design + extra
+    problem = interior.Problem(
+        task.design,
+        pieces.kinks,
+        pieces.jumps,
+        linear,
+        pull,
+        center,
+        radius,
+        pieces.smooth,
+        pieces.value,
+    )
+    with np.errstate(over="ignore", invalid="ignore"):  # of scores far away
+        found = interior.solve(problem)
+    theta = found.theta
+    if found.on_sphere:
+        theta = theta * (radius / np.linalg.norm(theta))
+    goal = None
+    if pieces.smooth is None:
+        goal = _goal(problem, found, theta, toward)
+    if goal is None:
+        return _Minimiser(theta, found.on_sphere, 0, found.misfit)
+    sharp, rank = _sharpened(problem, found, *goal)
+
+    def value(theta: Array) -> float:
+        others = (0.5 * pull * (theta - center) ** 2 + extra * theta).sum()
+        return task.value(theta) + float(others)
+
+    before = value(theta)
+    if np.isfinite(sharp).all() and value(sharp) <= before + 1e-15 * abs(before):
+        theta = sharp
+    return _Minimiser(theta, found.on_sphere, rank, found.misfit)
+
+
+def _goal(
+    problem: interior.Problem,
+    found: interior.Solution,
+    theta: Array,
+    toward: Array | None,
+) -> tuple[Array, Array] | None:
+    """What the sharpened minimiser is nearest to, and the weights of the distance.
+
+    Where the scores that are not at a kink stay on their sides, the loss is linear.
+    None: on the sphere with different pulls there is no closed form.
+    """
+    pull, center = problem.pull, problem.center
+    ones = np.ones_like(pull)
+    if toward is not None:
+        return toward, ones
+    is_above = problem.jumps * (found.state > 0)
+    gradient = problem.linear + is_above.sum(axis=0).T @ problem.design
+    if not pull.any():
+        return (-gradient if found.on_sphere else theta), ones
+    if found.on_sphere:
+        return None if np.ptp(pull) else (pull * center - gradient, ones)
+    return center - gradient / pull, np.sqrt(pull) if np.ptp(pull) else ones
+
+
+def _sharpened(
+    problem: interior.Problem, found: interior.Solution, toward: Array, root: Array
+) -> tuple[Array, int]:
+    """The point nearest to `toward` with the held scores exactly at their kinks.
+
+    Distances are of `root` times a parameter. On the sphere only the direction of what
+    the held rows do not see of `toward` counts.
+    """
+    fixed, free, rank = np.zeros_like(toward), toward.copy(), toward.shape[1]
+    radius = problem.radius
+    for k in range(len(toward)):
+        level, rows = np.nonzero(found.state[:, :, k] == 0)
+        A, b = problem.design[rows] / root[k], problem.kinks[level, rows, k]
+        sides = np.column_stack([b, A @ (root[k] * toward[k])])
+        if len(rows):
+            solved, _, n_seen, _ = np.linalg.lstsq(A, sides, rcond=None)
+            fixed[k] = solved[:, 0] / root[k]
+            free[k] -= solved[:, 1] / root[k]
+            rank = min(rank, int(n_seen))
+        else:
+            rank = 0
+    if found.on_sphere:
+        room, length = radius**2 - float(np.vdot(fixed, fixed)), np.linalg.norm(free)
+        free *= np.sqrt(max(room, 0.0)) / length if length > 0 else 0.0
+    return fixed + free, rank
+
+
+def tilted(task: TaskLoss, linear: Array, radius: float) -> Array:
+    """argmin L(theta) + <linear, theta> in the ball."""
+    none = np.zeros_like(linear)
+    pieces = _Pieces.of(task)
+    return _minimiser(task, pieces, none, none, radius, extra=linear).theta
+
+
+# ---- without a penalty
 
 
 def optimum(task: TaskLoss, center: Array, radius: float = np.inf) -> Array:
@@ -140,59 +327,115 @@ def optimum(task: TaskLoss, center: Array, radius: float = np.inf) -> Array:
 
     Raises
     ------
-    ValueError
+    NoMinimum
         If there is no ball and the loss has no minimum: the logistic loss of separable
         classes, for example.
     """
     if type(task.loss) is SquaredError:
         return _least_squares(task, center, radius)
-    if task.has_kinks:
-        return _optimum_with_kinks(task, center, radius)
-    needs_check = not task.loss.has_minimum and not np.isfinite(radius)
-    if needs_check and task.loss.is_margin:
-        _refuse_separable(task)
+    is_flat = not (task.has_kinks or task.loss.is_strict)
+    basis = np.eye(task.design.shape[1]) if is_flat else _row_space(task.design)
+    if not task.design.any():
+        return _as_near(np.zeros_like(center), center, basis[:0], radius)
+    seen = task._replace(design=task.design @ basis.T)
+    solve = _with_kinks if task.has_kinks else _without_kinks
+    with np.errstate(over="ignore", invalid="ignore"):  # of scores far away
+        theta, on_sphere, is_unique = solve(seen, center @ basis.T, radius)
+    if on_sphere:
+        return theta @ basis
+    if is_unique:
+        return _as_near(theta @ basis, center, basis, radius)
+    return _select_nearest(task, theta @ basis, center, radius)
+
+
+def _with_kinks(
+    task: TaskLoss, center: Array, radius: float
+) -> tuple[Array, bool, bool]:
+    """A minimiser, whether the ball holds it back, and whether it is the only one."""
+    pieces, none = _Pieces.of(task), np.zeros_like(center)
+    found = _minimiser(task, pieces, none, none, radius)
+    if not np.isfinite(radius) and found.misfit > 1e-6 and not task.loss.has_minimum:
+        _refuse_unbounded(task)
+    is_unique = pieces.smooth is None and found.rank == center.shape[1]
+    return found.theta, found.on_sphere, is_unique
+
+
+def _without_kinks(
+    task: TaskLoss, center: Array, radius: float
+) -> tuple[Array, bool, bool]:
+    """As `_with_kinks`."""
+    none, start = np.zeros_like(center), center
+    if np.isfinite(radius):
+        found = _minimiser(task, _Pieces.of(task), none, none, radius)
+        if found.on_sphere:
+            return found.theta, True, True
+        start = found.theta
+    elif not task.value(center) < task.value(none):  # it may be far away, or infinite
+        start = none
     scale = task.weight @ task.design**2
     pull = NEAREST * np.where(scale > 0, scale, scale.mean())
     pull = np.tile(pull, (len(center), 1))
-    best = regularized(task, center, pull, radius)
+    best = minimize(task, center, pull, start)
+    if not (task.loss.has_minimum or np.isfinite(radius)):
+        _refuse_without_minimum(task, best)
     for _ in range(20):  # proximal steps, until they stand still
-        before, best = best, regularized(task, best, pull, radius)
+        before, best = best, minimize(task, best, pull, best)
         value = task.value(best)
-        if task.value(before) - value <= 1e-13 * (1.0 + value):
+        if task.value(before) - value <= 1e-13 * (1.0 + abs(value)):
             break
-    else:
-        if needs_check and not task.loss.is_margin:
-            _refuse_unbounded(task)
-    if task.loss.is_strict:
-        return _nearest(task, best, center, radius)
-    at_most = task.value(best) * (1.0 + 1e-9) + 1e-12
-    for strength in scale.mean() * NEAREST * np.array([1.0, 1e-3, 1e-6]):
-        theta = regularized(task, center, strength, radius)
-        if task.value(theta) <= at_most:
-            return theta
-    return best
+    if np.linalg.norm(best) > radius:  # as good, or better by rounding
+        return found.theta, task.loss.is_strict, task.loss.is_strict
+    return best, False, task.loss.is_strict
 
 
-def _optimum_with_kinks(task: TaskLoss, center: Array, radius: float) -> Array:
-    """The minimiser of a piecewise linear loss that is nearest to the centre.
+def _select_nearest(
+    task: TaskLoss, theta: Array, center: Array, radius: float
+) -> Array:
+    """The minimiser nearest to the centre, given any of them.
 
-    A penalty that is weak enough leaves the loss exactly at its minimum. The strongest
-    of these penalties selects the nearest minimiser.
+    A penalty that is weak enough leaves the loss exactly at its minimum; the minimiser
+    of the loss and such a penalty is the nearest one.
     """
-    scale = (task.weight @ task.design**2).mean()
-    strengths = scale * np.logspace(0, np.log10(NEAREST), 9)
-    minimisers = [regularized(task, center, weight, radius) for weight in strengths]
-    values = np.array([task.value(theta) for theta in minimisers])
-    exact = values - values.min() <= 1e-11 * (1.0 + values.min())
-    return minimisers[int(exact.argmax())]
+    scale, least = (task.weight @ task.design**2).mean(), task.value(theta)
+    if task.has_kinks:
+        basis = _row_space(np.vstack([task.design, center]))
+        task = task._replace(design=task.design @ basis.T)
+        theta, center = theta @ basis.T, center @ basis.T
+        pieces = _Pieces.of(task)
+        size = float((pieces.jumps * np.abs(pieces.kinks)).sum())
+        at_most = least + 1e-12 * (size + abs(least))
+        for strength in scale * np.array([1e-2, 1e-4, 1e-6, 1e-8, 1e-11, 1e-14]):
+            pull = np.full_like(center, strength)
+            found = _minimiser(task, pieces, center, pull, radius, center).theta
+            if task.value(found) <= at_most:
+                return found @ basis
+        return theta @ basis
+    else:
+        at_most = least + 1e-9 * abs(least) + 1e-12
+        for strength in scale * NEAREST * np.array([1.0, 1e-3, 1e-6]):
+            found = regularized(task, center, strength, radius)
+            if task.value(found) <= at_most:
+                return found
+    return theta
 
 
-def _nearest(task: TaskLoss, theta: Array, center: Array, radius: float) -> Array:
-    """Replace the part of theta that no row depends on by that of the centre."""
-    _, spread, basis = np.linalg.svd(task.design, full_matrices=False)
-    basis = basis[spread > spread[0] * max(task.design.shape) * np.finfo(float).eps]
-    nearest = center + (theta - center) @ basis.T @ basis
-    return nearest if np.linalg.norm(nearest) <= radius else theta
+def _row_space(design: Array) -> Array:
+    """An orthonormal basis of what the rows see: the identity where that is all."""
+    _, spread, basis = np.linalg.svd(design, full_matrices=False)
+    seen = spread > spread.max(initial=0.0) * max(design.shape) * np.finfo(float).eps
+    if seen.sum() == design.shape[1]:
+        return np.eye(design.shape[1])
+    return basis[seen]
+
+
+def _as_near(theta: Array, center: Array, basis: Array, radius: float) -> Array:
+    """Add what no row sees of the centre to theta, as far as the ball allows."""
+    unseen = center - (center @ basis.T) @ basis
+    length = np.linalg.norm(unseen)
+    room = radius**2 - float(np.vdot(theta, theta))
+    if length**2 <= room:
+        return theta + unseen
+    return theta + unseen * (np.sqrt(max(room, 0.0)) / length)
 
 
 def _least_squares(task: TaskLoss, center: Array, radius: float) -> Array:
@@ -212,66 +455,17 @@ def _least_squares(task: TaskLoss, center: Array, radius: float) -> Array:
         left = np.sqrt(max(radius**2 - best @ best, 0.0))
         return (best @ V + across * (left / np.linalg.norm(across)))[np.newaxis]
 
-    def at(multiplier: float, start: Array) -> Array:
-        return along * spread / (spread**2 + multiplier)
+    def at(log_multiplier: float) -> Array:
+        return along * spread / (spread**2 + np.exp(log_multiplier))
 
-    return (_on_sphere(at, best, radius) @ V)[np.newaxis]
+    def excess(log_multiplier: float) -> float:
+        return float(np.linalg.norm(at(log_multiplier))) - radius
 
-
-def minimize(task: TaskLoss, center: Array, pull: Array, start: Array) -> Array:
-    """argmin L(theta) + sum_j pull_j (theta_j - center_j)**2 / 2.
-
-    All arrays have the shape of the parameter; `start` is a guess.
-    """
-    theta = np.empty_like(center)
-    for k in range(len(center)):
-        theta[k] = _minimize_row(task, k, center[k], pull[k], start[k])
-    return theta
-
-
-def _minimize_row(
-    task: TaskLoss, k: int, center: Array, pull: Array, theta: Array
-) -> Array:
-    y = task.targets[:, k]
-    rows = task.design, y, task.weight
-    if not task.has_kinks:
-        return newton(task.loss, *rows, center, pull, theta)
-    for width in SMOOTHING:
-        smoothed = _Smoothed(task.loss, width * max(1.0, np.abs(y).max()))
-        theta = newton(smoothed, *rows, center, pull, theta)
-    return _sharpen(smoothed, *rows, center, pull, theta)
-
-
-def _sharpen(
-    smoothed: _Smoothed,
-    design: Array,
-    y: Array,
-    weight: Array,
-    center: Array,
-    pull: Array,
-    theta: Array,
-) -> Array:
-    """The exact minimiser, from the samples that stand at a kink of the loss.
-
-    Those fix linear equations, solved with the least squared change; the others have a
-    known slope. Returns `theta` where it is not confirmed to be no worse.
-    """
-    loss = smoothed.loss
-
-    def value(theta: Array) -> float:
-        distances = 0.5 * pull @ (theta - center) ** 2
-        return float(weight @ loss.value(y, design @ theta) + distances)
-
-    z, kinks = design @ theta, loss.kinks(y)
-    nearest = np.abs(z - kinks).argmin(axis=0)
-    kink = np.take_along_axis(kinks, nearest[np.newaxis], axis=0)[0]
-    held = smoothed.is_at_kink(y, z)
-    slopes = (weight * smoothed.slope(y, z))[~held]
-    free = center - (design[~held].T @ slopes) / pull
-    root = np.sqrt(pull)
-    gap = kink[held] - design[held] @ free
-    sharp = free + np.linalg.lstsq(design[held] / root, gap, rcond=None)[0] / root
-    return sharp if value(sharp) <= value(theta) else theta
+    low, high = 2.0 * np.log(spread.min()) - 40.0, 2.0 * np.log(spread.max())
+    while excess(high) > 0:
+        high += 5.0
+    theta = at(brentq(excess, low, high, xtol=1e-13) if excess(low) > 0 else low)
+    return (theta * (radius / np.linalg.norm(theta)) @ V)[np.newaxis]
 
 
 def newton(
@@ -323,48 +517,78 @@ def newton(
     return theta
 
 
-class _Smoothed(Loss):
-    """The Moreau envelope of a loss with kinks: a proximal step of size `width`."""
+def _refuse_without_minimum(task: TaskLoss, theta: Array) -> None:
+    """Raise an error if the loss decreases for ever in some direction.
 
-    def __init__(self, loss: Loss, width: float):
-        self.loss, self.width = loss, width
+    Along a direction d the loss of a row with score slope zero at infinity decreases
+    for ever if its score moves there, and so the task has no minimum if some scores
+    move to where their slopes vanish and all others stand still or do so too. It has
+    one (Stiemke) if and only if positive weights of these rows, with any weights of the
+    other rows, sum to zero: slopes at `theta`, which minimises the loss and a weak
+    penalty, are such weights up to a small correction.
+    """
+    for k, target in enumerate(task.targets.T):
+        down, up = _vanishing_slopes(task.loss, target)
+        side = np.where(up, 1.0, -1.0)[:, np.newaxis] * task.design
+        moves = up | down
+        if not moves.any():
+            continue
+        score = task.design @ theta[k]
+        slope = task.weight * task.loss.slope(target, score)
+        correction = np.linalg.lstsq(task.design.T, slope @ task.design, rcond=None)[0]
+        if (np.abs(correction) <= 0.5 * np.abs(slope))[moves].all():
+            continue
+        if _can_move(side[moves], task.design[~moves]):
+            _refuse_unbounded(task)
 
-    def value(self, y: Array, z: Array) -> Array:
-        slope = self.slope(y, z)
-        end = self.loss.value(y, z - self.width * slope)
-        return end + 0.5 * self.width * slope**2
 
-    def slope(self, y: Array, z: Array) -> Array:
-        return self.loss.proximal_slope(y, z, self.width, 1.0)
-
-    def curvature(self, y: Array, z: Array) -> Array:
-        bend = self.loss.curvature(y, z - self.width * self.slope(y, z))
-        between = bend / (1.0 + self.width * bend)
-        return np.where(self.is_at_kink(y, z), 1.0 / self.width, between)
-
-    def is_at_kink(self, y: Array, z: Array) -> NDArray[np.bool_]:
-        """Whether the result of the proximal step from z is a kink."""
-        end = z - self.width * self.slope(y, z)
-        close = np.isclose(end, self.loss.kinks(y), rtol=0.0, atol=1e-6 * self.width)
-        return np.asarray(close.any(axis=0))
+def _vanishing_slopes(
+    loss: Loss, y: Array
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether the slope of every row vanishes at -infinity, and at +infinity."""
+    zero = np.zeros_like(y)
+    near = np.abs(loss.slope(y, zero - 1.0)) + np.abs(loss.slope(y, zero + 1.0))
+    found = []
+    for sign in (-1.0, 1.0):
+        slope = np.full_like(y, np.inf)
+        for far in (1e2, 1e4, 1e6, 1e8, 1e10, 1e12):
+            further = loss.slope(y, zero + sign * far)
+            slope = np.where(np.isfinite(further), further, slope)
+        found.append(np.abs(slope) <= 1e-6 * near)
+    return found[0], found[1]
 
 
-def _refuse_separable(task: TaskLoss) -> None:
-    compiled = task.loss.compiled
-    name = compiled.replace("_", " ") if compiled else f"loss {task.loss!r}"
-    for target in task.targets.T:
-        b = target[:, np.newaxis] * task.design
-        box = [(-1.0, 1.0)] * b.shape[1]
-        solution = linprog(-b.sum(axis=0), A_ub=-b, b_ub=np.zeros(len(b)), bounds=box)
-        if -(solution.fun or 0.0) > 1e-9 * np.abs(b).sum():
-            raise ValueError(
-                f"The classes of the task can be separated, so its {name} has no "
-                "minimum: give the estimator a radius."
-            )
+def _can_move(one_sided: Array, two_sided: Array) -> bool:
+    """Whether a direction has products >= 0, not all zero, with `one_sided` rows.
+
+    Its products with the other rows are zero.
+    """
+    both = np.vstack([one_sided, two_sided])
+    columns = np.abs(both).max(axis=0)
+    both = both / np.where(columns > 0, columns, 1.0)
+    sizes = np.linalg.norm(both, axis=1, keepdims=True)
+    both = both / np.where(sizes > 0, sizes, 1.0)
+    one, two = both[: len(one_sided)], both[len(one_sided) :]
+    solution = linprog(
+        -one.sum(axis=0),
+        A_ub=-one,
+        b_ub=np.zeros(len(one)),
+        A_eq=two if len(two) else None,
+        b_eq=np.zeros(len(two)) if len(two) else None,
+        bounds=[(-1.0, 1.0)] * both.shape[1],
+    )
+    return -(solution.fun or 0.0) > 1e-6
 
 
 def _refuse_unbounded(task: TaskLoss) -> NoReturn:
-    raise ValueError(
-        f"The loss {task.loss!r} of the task has no minimum: give the estimator a "
-        "radius."
+    if not task.loss.is_margin:
+        raise NoMinimum(
+            f"The loss {task.loss!r} of the task has no minimum: give the estimator a "
+            "radius."
+        )
+    compiled = task.loss.compiled
+    name = compiled.replace("_", " ") if compiled else f"loss {task.loss!r}"
+    raise NoMinimum(
+        f"The classes of the task can be separated, so its {name} has no minimum: give "
+        "the estimator a radius."
     )

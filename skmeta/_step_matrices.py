@@ -54,6 +54,26 @@ def inverses(matrices: Array) -> Array:
     return all_inverses
 
 
+def geometric_means(B: Array, G: Array) -> Array:
+    """The solution H of H G H = B, for every pair of positive definite matrices.
+
+    It is the geometric mean of B and inv(G), and it minimises
+    tr(inv(H) B) / 2 + tr(H G) / 2.
+    """
+    # With roots G = L L' and B = R R' the mean is inv(L)' (L'R R'L)**(1/2) inv(L), and
+    # the root inside is U s U' for the singular values s and vectors U of L'R.
+    means = np.empty_like(B)
+    for mean, root, S in zip(means, roots(B), G, strict=True):
+        scaled, scale = _scaled(S)
+        values, vectors = np.linalg.eigh(scaled)
+        values = np.maximum(values, len(scale) * np.finfo(float).eps * values[-1])
+        inside = (vectors * np.sqrt(values)).T @ (scale[:, np.newaxis] * root)
+        U, s, _ = np.linalg.svd(inside)
+        half = (vectors / np.sqrt(values)) @ (U * np.sqrt(s)) / scale[:, np.newaxis]
+        mean[:] = half @ half.T
+    return means
+
+
 def squared_norm(displacement: Array, S: Array) -> float:
     """d' inv(S) d of a displacement d; infinite if d is not zero where S is zero."""
     scaled, scale = _scaled(S)
@@ -62,6 +82,18 @@ def squared_norm(displacement: Array, S: Array) -> float:
         return np.inf
     d = displacement[free] / scale[free]
     return float(d @ np.linalg.solve(scaled[np.ix_(free, free)], d))
+
+
+def are_semidefinite(matrices: Array) -> bool:
+    """Whether every matrix is symmetric and positive semidefinite, up to rounding."""
+    for S in matrices:
+        if not (np.isfinite(S).all() and (diagonals(S) >= 0).all()):
+            return False
+        scaled, _ = _scaled(S)
+        is_symmetric = np.abs(scaled - scaled.T).max() <= 1e-8
+        if not is_symmetric or np.linalg.eigvalsh(scaled)[0] < -1e-8:
+            return False
+    return True
 
 
 def are_positive_definite(matrices: Array) -> bool:

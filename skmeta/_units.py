@@ -89,23 +89,32 @@ class Moments:
 
     Attributes
     ----------
-    n_rows : float
-        Sum of the weights.
-    mean, squares : ndarray of shape (n_features + 1,)
-        Mean and sum of squared deviations of the features and, last, the target;
-        without an intercept, zero and the sum of squares.
+    array : ndarray of shape (2 * n_features + 3,)
+        `n_rows`, `mean` and `squares`, which are views.
     """
 
     def __init__(self, n_features: int):
-        self.n_rows = 0.0
-        self.mean = np.zeros(n_features + 1)
-        self.squares = np.zeros(n_features + 1)
+        self.array = np.zeros(2 * n_features + 3)
+
+    @property
+    def n_rows(self) -> float:
+        """Sum of the weights."""
+        return float(self.array[0])
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Of the features and, last, the target; zero without an intercept."""
+        return self.array[1 : len(self.array) // 2 + 1]
+
+    @property
+    def squares(self) -> np.ndarray:
+        """Sum of squared deviations from the mean; of squares without an intercept."""
+        return self.array[len(self.array) // 2 + 1 :]
 
     def copy(self) -> Moments:
         """An independent copy."""
         twin = Moments.__new__(Moments)
-        twin.n_rows = self.n_rows
-        twin.mean, twin.squares = self.mean.copy(), self.squares.copy()
+        twin.array = self.array.copy()
         return twin
 
     def observe(self, task: Task, *, centered: bool) -> None:
@@ -115,14 +124,14 @@ class Moments:
         """
         weight = np.ones(len(task)) if task.weight is None else task.weight
         total = float(weight.sum())
-        mean, squares = np.zeros_like(self.mean), np.zeros_like(self.mean)
+        mean, squares = np.zeros_like(self.mean), np.zeros_like(self.squares)
         for part, columns in ((task.X, slice(0, -1)), (task.y, slice(-1, None))):
             mean[columns], squares[columns] = _mean_and_squares(part, weight, centered)
         share = total / (self.n_rows + total)
         change = mean - self.mean
-        self.n_rows += total
-        self.mean += share * change
-        self.squares += squares + change**2 * (total * (1.0 - share))
+        self.array[0] += total
+        self.mean[:] += share * change
+        self.squares[:] += squares + change**2 * (total * (1.0 - share))
 
     def coordinates(
         self, *, scales_target: bool, target: Moments | None = None

@@ -6,6 +6,7 @@ custom rule is a subclass of `MetaStepSize`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -14,7 +15,14 @@ from sklearn.base import BaseEstimator
 
 from skmeta._sklearn import Interval
 
-__all__ = ["Constant", "FollowTheLeader", "LinearDecay", "MetaStepSize"]
+__all__ = [
+    "Constant",
+    "Discounted",
+    "FollowTheLeader",
+    "FollowTheRows",
+    "LinearDecay",
+    "MetaStepSize",
+]
 
 _SHARE = [Interval(Real, 0, 1, closed="both")]
 
@@ -46,6 +54,7 @@ class MetaStepSize(BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {}
+    follows_rows: ClassVar[bool] = False
 
     def start(self) -> np.ndarray:
         """The state before the first task.
@@ -112,6 +121,117 @@ class FollowTheLeader(MetaStepSize):
         self, state: np.ndarray, n_tasks: int, weight: float, is_first: bool
     ) -> float:
         state[0] += weight
+        return float(weight / state[0])
+
+
+class FollowTheRows(MetaStepSize):
+    """The best single model for all rows so far: ridge regression, for any loss.
+
+    The initialization does not follow the parameters of the tasks, but minimises the
+    losses of the rows of all tasks so far, plus a ridge penalty. An unknown task is
+    then predicted as one model for all tasks would predict it, from the first tasks on.
+
+    Parameters
+    ----------
+    penalties : sequence of float, default=(0.1, 1.0, 10.0, 100.0)
+        Strengths of the penalty on the slopes of features of unit variance, > 0. A
+        penalty of 1 weighs as much as one row. The one whose minimisers have predicted
+        the rows best, before they were learned from, is used.
+
+    Notes
+    -----
+    Losses other than the squared error are replaced by parabolas, at the initialization
+    that their rows found. The minimiser is recomputed when the number of rows has grown
+    by 5 %, or by an eighth of the number of coefficients, whichever is later; `coef_`,
+    `adapt` and `predict` use all rows. Time per row is quadratic in the number of
+    coefficients, and so is memory: at most ``n_outputs * (n_features + 2)**2 <= 2**18``
+    numbers.
+
+    For the squared error, the predictions of unknown tasks are those of online ridge
+    regression: their losses exceed those of the best single model by an amount that
+    grows with the logarithm of the number of rows [1]_.
+
+    References
+    ----------
+    .. [1] Azoury, Warmuth, "Relative Loss Bounds for On-Line Density Estimation with
+       the Exponential Family of Distributions", Machine Learning 43, 2001.
+
+    Examples
+    --------
+    >>> from skmeta import FMRLRegressor
+    >>> from skmeta.datasets import make_task_regression
+    >>> from skmeta.meta_step_size import FollowTheRows
+    >>> X, y, tasks = make_task_regression(random_state=0)
+    >>> model = FMRLRegressor(meta_step_size=FollowTheRows(penalties=(1.0,)))
+    >>> model.fit(X, y, tasks=tasks).coef_.shape
+    (10,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {"penalties": ["array-like"]}
+    follows_rows = True
+
+    def __init__(self, penalties: Sequence[float] = (0.1, 1.0, 10.0, 100.0)):
+        self.penalties = penalties
+
+    def start(self) -> np.ndarray:
+        penalties = np.asarray(self.penalties, dtype=np.float64)
+        if penalties.ndim != 1 or not penalties.size or not (penalties > 0).all():
+            raise ValueError(
+                "The 'penalties' parameter of FollowTheRows must be a sequence of at "
+                f"least one float > 0. Got {self.penalties!r} instead."
+            )
+        return np.zeros(0)
+
+    def share(
+        self, state: np.ndarray, n_tasks: int, weight: float, is_first: bool
+    ) -> float:
+        return 0.0
+
+
+class Discounted(MetaStepSize):
+    """The weighted mean of all task parameters so far, which forgets old tasks.
+
+    Parameters
+    ----------
+    half_life : float, default=100.0
+        Number of tasks after which the weight of a task has halved, > 0. Small values
+        follow tasks that drift; large ones tend to `FollowTheLeader`.
+
+    Notes
+    -----
+    a_t = w_t / W_t with W_t = 2**(-1 / half_life) W_{t-1} + w_t and w_t the root of the
+    number of samples of task t. So phi_{t+1} minimises the sum over s <= t of
+    2**(-(t - s) / half_life) w_s ||theta_s - phi||**2. The tasks of a meta-batch have
+    one age: W is multiplied by 2**(-1 / half_life) once for each of them, and then
+    their weights are added.
+
+    Examples
+    --------
+    >>> from skmeta.meta_step_size import Discounted
+    >>> rule = Discounted(half_life=1.0)
+    >>> state = rule.start()
+    >>> rule.share(state, n_tasks=1, weight=1.0, is_first=True)
+    1.0
+    >>> rule.share(state, n_tasks=2, weight=1.5, is_first=False)
+    0.75
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "half_life": [Interval(Real, 0, None, closed="neither")]
+    }
+
+    def __init__(self, half_life: float = 100.0):
+        self.half_life = half_life
+
+    def start(self) -> np.ndarray:
+        return np.zeros(2)  # W, and the number of tasks in it
+
+    def share(
+        self, state: np.ndarray, n_tasks: int, weight: float, is_first: bool
+    ) -> float:
+        state[0] *= 2.0 ** ((state[1] - n_tasks) / self.half_life)
+        state[0] += weight
+        state[1] = n_tasks
         return float(weight / state[0])
 
 

@@ -14,6 +14,7 @@ from theory_reference import (
     Aruba,
     Doubling,
     Fixed,
+    SimilarityLearner,
     Task,
     learn,
     objective,
@@ -47,6 +48,7 @@ STEP_SIZES = {
         step_size.ARUBA(0.5, zeta=2.0, per_coordinate=True),
         Aruba(0.5, 2.0, 1.0, True),
     ),
+    "similarity_ftl": (step_size.SimilarityFTL(0.5), SimilarityLearner(0.5, 1.0)),
 }
 on_all_problems = pytest.mark.parametrize("problem", PROBLEMS)
 with_and_without_intercept = pytest.mark.parametrize(

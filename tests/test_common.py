@@ -16,17 +16,26 @@ from skmeta.linear_model import (
 )
 from skmeta.meta_step_size import (
     Constant,
+    Discounted,
     FollowTheLeader,
     LinearDecay,
 )
-from skmeta.step_size import ARUBA, Doubling, Fixed, StepSize
+from skmeta.step_size import (
+    ARUBA,
+    EWOO,
+    Doubling,
+    Fixed,
+    FullMatrix,
+    SimilarityFTL,
+    StepSize,
+)
 
 STEPPING = [OGDClassifier(), OGDRegressor(), FMRLClassifier(), FMRLRegressor()]
 EXACT = [BiasedLogisticRegression(), BiasedRidge()]  # two rows are one of weight 2
 MIXED = [MixedEffectsRegressor()]
 ESTIMATORS = STEPPING + EXACT + MIXED
-RULES = [ARUBA(), Doubling(), Fixed()]
-RULES += [Constant(), FollowTheLeader(), LinearDecay()]
+RULES = [ARUBA(), Doubling(), EWOO(), Fixed(), FullMatrix(), SimilarityFTL()]
+RULES += [Constant(), Discounted(), FollowTheLeader(), LinearDecay()]
 SHORT = {"learning_rate_init": 0.05, "max_iter": 30, "random_state": 0}
 CONFIGURATIONS = [
     OGDClassifier("hinge", update="ogd", average=True, max_iter=3, radius=10.0),
@@ -40,6 +49,8 @@ CONFIGURATIONS = [
     FMRLRegressor(OGDRegressor(), meta_step_size=LinearDecay(n_tasks=5)),
     FMRLRegressor(standardize=False, meta_step_size=0.5, step_size=0.2),
     FMRLRegressor(BiasedRidge(), n_passes=2),
+    FMRLRegressor(step_size="full_matrix", meta_step_size=Discounted(5.0)),
+    FMRLClassifier(step_size=SimilarityFTL(0.5), standardize=False),
 ]
 EXACT_CONFIGURATIONS = [
     BiasedLogisticRegression(0.1, fit_intercept=False),

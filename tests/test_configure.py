@@ -22,7 +22,8 @@ from skmeta.linear_model import (
     OGDRegressor,
     Outcome,
 )
-from skmeta.step_size import ARUBA, Doubling, Fixed
+from skmeta.meta_step_size import FollowTheRows
+from skmeta.step_size import ARUBA, Doubling, Fixed, FullMatrix
 
 X, Y, TASKS = make_task_regression(6, 5, 3, random_state=0)
 
@@ -132,6 +133,62 @@ REFUSED = [
     ],
     [
         (
+            {"estimator": SGDRegressor(), "meta_step_size": FollowTheRows()},
+            r"SGDRegressor does not name the loss.*FollowTheLeader\(\)",
+        ),
+    ],
+    [
+        (
+            {
+                "estimator": OGDRegressor(radius=2.0),
+                "meta_step_size": FollowTheRows(),
+                "standardize": False,
+            },
+            r"OGDRegressor has radius=2.*ball.*FollowTheLeader\(\)",
+        ),
+    ],
+    [
+        (
+            {
+                "estimator": OGDRegressor(),
+                "meta_step_size": FollowTheRows(),
+                "n_features": 600,
+            },
+            r"at most 262144.*n_outputs=1 and n_features=600.*FollowTheLeader\(\)",
+        ),
+    ],
+    [
+        (
+            {
+                "estimator": OGDRegressor(update="eg", radius=1.0),
+                "step_size": "full_matrix",
+                "standardize": False,
+            },
+            "OGDRegressor does not accept a matrix.*'full_matrix'.*BiasedRidge",
+        ),
+    ],
+    [
+        (
+            {
+                "estimator": OGDRegressor(),
+                "step_size": FullMatrix(),
+                "task_parameter": "regularized",
+            },
+            "'regularized' with a matrix.*needs BiasedRidge.*Got OGDRegressor",
+        ),
+    ],
+    [
+        (
+            {"estimator": BiasedRidge(), "step_size": ARUBA(shrink=0.1)},
+            "BiasedRidge does not accept steps that shrink.*shrink=0.0, or use OGD",
+        ),
+        (
+            {"estimator": OGDRegressor(update="ftrl"), "step_size": ARUBA(shrink=1)},
+            "OGDRegressor does not accept steps that shrink",
+        ),
+    ],
+    [
+        (
             {
                 "estimator": OGDRegressor(update="eg", radius=1.0),
                 "step_size": "per_coordinate",
@@ -164,6 +221,8 @@ def test_every_refusal_is_tested():
 )
 def test_parts_that_cannot_be_combined_are_refused(number, params, message, method):
     """By the entry of the table that is meant, and nothing is changed."""
+    params = params.copy()
+    data = np.resize(X, (len(X), params.pop("n_features", X.shape[1])))
     kind, y = kind_of(params)
     model = kind(**params)
     before = vars(model).copy()
@@ -171,7 +230,7 @@ def test_parts_that_cannot_be_combined_are_refused(number, params, message, meth
     if method == "partial_fit" and params.get("init") == "pooled":
         message = "init='pooled'|does not name the loss"
     with pytest.raises(ValueError, match=message):
-        getattr(model, method)(X, y, tasks=TASKS, **first)
+        getattr(model, method)(data, y, tasks=TASKS, **first)
     assert vars(model) == before
 
 
@@ -220,7 +279,7 @@ def test_a_part_refused_in_the_middle_of_a_stream_changes_nothing(method):
 
 GRID = {
     "meta_step_size": ["ftl", 0.03, 0.1, 0.3, 1.0],
-    "step_size": [0.01, 0.1, "per_coordinate"],
+    "step_size": [0.01, 0.1, None],
 }
 
 

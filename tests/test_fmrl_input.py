@@ -156,7 +156,8 @@ def test_interruption_of_the_compiled_loop_changes_nothing(
 @on_fresh_and_fitted
 @on_both_kinds
 def test_interruption_of_a_task_changes_nothing(kind, fitted, n_runs, monkeypatch):
-    model, call = started(kind, fitted, n_passes=2), good_call(kind)
+    model = started(kind, fitted, n_passes=2, meta_batch_size=2)  # not compiled
+    call = good_call(kind)
     real, runs = _kernels.run_task, []
 
     def interrupted(*arguments):

@@ -21,7 +21,9 @@ from skmeta import FMRLClassifier, FMRLRegressor
 from skmeta._fmrl import _loop
 from skmeta._learners._mlp import LayeredCoordinates, split
 from skmeta.datasets import make_task_classification, make_task_regression
-from skmeta.linear_model import FlatLearner, OGDRegressor
+from skmeta.linear_model import FlatLearner, Objective, OGDRegressor
+from skmeta.losses import SquaredError
+from skmeta.meta_step_size import FollowTheLeader
 
 N_TASKS, N_ROWS = 6, 10
 MLP = {"hidden_layer_sizes": (4, 3), "max_iter": 3, "random_state": 0}
@@ -311,6 +313,65 @@ def test_initialization_is_given_as_an_array():
     assert_array_equal(linear.init_, np.append(linear.coef_, linear.intercept_))
 
 
+def stream(model, X, y, tasks):
+    """Learn task by task; the initialization after every task."""
+    classes = {} if isinstance(model, FMRLRegressor) else {"classes": np.unique(y)}
+    for task in range(N_TASKS):
+        rows = tasks == task
+        model.partial_fit(X[rows], y[rows], tasks=task, **classes)
+        yield model.init_
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+@pytest.mark.parametrize("n_classes", [None, 2, 3])
+def test_draw_and_mean_are_those_of_the_initializations(n_classes, standardize):
+    if n_classes is None:
+        (X, y, tasks), kind, network = regression(), FMRLRegressor, SMALL
+    else:
+        (X, y, tasks), kind = classification(n_classes), FMRLClassifier
+        network = MLPClassifier(**MLP)
+    options = {"standardize": standardize, "random_state": 3}
+    first = kind(network, meta_step_size=0.0, **options)
+    one = tasks == 0
+    classes = {} if n_classes is None else {"classes": np.unique(y)}
+    first.fit(X[one], y[one], tasks=tasks[one], **classes)
+    model = kind(network, meta_step_size=0.5, **options)
+    phis = np.array([first.init_, *stream(model, X, y, tasks)])[:-1]
+    assert model.init_mean_.shape == model.init_draw_.shape == (phis.shape[1],)
+    assert_allclose(model.init_mean_, phis.mean(axis=0), rtol=1e-10, atol=1e-12)
+    assert np.abs(phis - model.init_draw_).max(axis=1).min() <= 1e-12
+    whole = clone(model).fit(X, y, tasks=tasks)
+    assert_array_equal(whole.init_draw_, model.init_draw_)
+    assert_array_equal(whole.init_mean_, model.init_mean_)
+    if not standardize:  # the units of a draw are those before its task
+        by_hand = Network(network, None if n_classes is None else np.unique(y), 3)
+        for start in ("draw", "mean"):
+            adapted = model.adapt(X[one], y[one], init=start)
+            phi = getattr(model, f"init_{start}_")
+            expected = by_hand.trained(phi, X[one], y[one])
+            assert_array_equal(adapted.predict(X), expected.predict(X))
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_a_draw_before_the_first_task_starts_in_the_units_of_the_new_task(standardize):
+    X, y, tasks = regression()
+    one, two = tasks == 0, tasks == 1
+    model = FMRLRegressor(SMALL, standardize=standardize)
+    model.fit(X[one], y[one] + 50.0, tasks=tasks[one])
+    adapted = model.adapt(X[two], y[two], init="draw")
+    other = clone(model).fit(X[two], y[two], tasks=tasks[two])
+    assert_allclose(adapted.predict(X), other.predict(X, tasks=1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("estimator", [SMALL, SGDRegressor(random_state=0)], ids=repr)
+def test_ftl_is_the_mean_of_the_parameters_of_the_tasks(estimator):
+    """Not the model of all rows, which needs a loss."""
+    X, y, tasks = regression()
+    one = FMRLRegressor(estimator).fit(X, y, tasks=tasks)
+    two = FMRLRegressor(estimator, meta_step_size=FollowTheLeader())
+    assert_array_equal(one.init_, two.fit(X, y, tasks=tasks).init_)
+
+
 # ---- one state, however it is reached
 
 MODELS = {
@@ -597,8 +658,9 @@ class TooShort(FlatLearner):
         ({"get": FlatLearner.get}, "TooShort defines no get"),
         ({"set": FlatLearner.set}, "TooShort defines no set"),
         ({"first": lambda *_: np.zeros(2)}, "TooShort.first must return .*\\(1, 3\\)"),
+        ({"objective": Objective(SquaredError())}, "TooShort has a layout and an obj"),
     ],
-    ids=["length", "get", "set", "first"],
+    ids=["length", "get", "set", "first", "objective"],
 )
 def test_a_flat_learner_is_checked(changes, message, monkeypatch):
     X, y, tasks = regression()

@@ -36,6 +36,7 @@ each_module = pytest.mark.parametrize("name", TREES)
 # A part of the package imports parts of lower layers only; `__init__` imports all.
 LAYERS = [
     {
+        "_interior",
         "_parallel",
         "_parameters",
         "_sklearn",
@@ -46,7 +47,7 @@ LAYERS = [
     },
     {"_labels", "_solvers", "datasets", "meta_step_size", "step_size"},
     {"_batch", "_kernels"},
-    {"_checks", "_show_versions", "_units"},
+    {"_checks", "_show_versions", "_steps", "_units"},
     {"_learners", "_targets"},
     {"_meta", "linear_model"},
     {"_fmrl", "_mixed"},
@@ -56,7 +57,15 @@ LAYERS = [
 # They stand above the estimators and know public names of them only; the private
 # modules that they may import know of no estimator.
 ON_PUBLIC_NAMES = {"checkpoint", "inspection", "metrics", "model_selection", "pipeline"}
-WITHOUT_ESTIMATORS = {"_checks", "_labels", "_sklearn", "_step_matrices", "_version"}
+WITHOUT_ESTIMATORS = {
+    "_checks",
+    "_labels",
+    "_sklearn",
+    "_solvers",
+    "_step_matrices",
+    "_steps",
+    "_version",
+}
 
 
 def part_of(name):
@@ -144,7 +153,8 @@ def test_parts_above_the_estimators_use_public_names(name):
 
 
 def test_solvers_know_of_losses_alone():
-    assert parts_used_by("_solvers.py") == {"losses"}
+    assert parts_used_by("_solvers.py") == {"_interior", "losses"}
+    assert parts_used_by("_interior.py") == set()
 
 
 @pytest.mark.parametrize("name", sorted(TREES.keys() - {"_version.py"}))
@@ -226,7 +236,6 @@ ALLOWED = {
     "getattr(inner, 'loss', None)",  # a foreign estimator may name no loss
     "getattr(inner, 'inner_learner', None)",  # the one entry of a third party
     "isinstance(learner, InnerLearner)",  # what a third party returned is checked
-    "isinstance(outcome, Outcome)",
     "isinstance(value, base)",  # the parameter is of the base class that it names
 }
 ASKING = {"getattr", "hasattr", "isinstance", "issubclass"}
@@ -279,6 +288,8 @@ OTHER_TYPES = {
     "grad_sq_",
     "init",
     "init_",
+    "init_draw_",
+    "init_mean_",
     "intercept_",
     "intercept_init",
     "intercept_std_error_",

@@ -109,7 +109,7 @@ def test_all_is_sorted_and_complete():
 def test_other_estimators_are_refused(draw, method, regression):
     X, y, tasks = regression
     pipeline = make_pipeline(StandardScaler(), Ridge()).fit(X, y)
-    message = rf"Pipeline has no method '{method}': pass a meta-estimator.*Ridge"
+    message = rf"Ridge has no method '{method}': pass a meta-estimator.*Ridge"
     with pytest.raises(TypeError, match=message):
         draw(pipeline, X, y, tasks)
 

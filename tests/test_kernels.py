@@ -42,13 +42,19 @@ LENGTHS_OF_BLOCKS = [1, 2, 3, 4, 5, 7, 8, 9]
 # kind, state before the first task and parameters
 STEP_SIZES = {
     "fixed": ("fixed", [], ()),
-    "doubling": ("doubling", [0.3], (1.5, 2.0, 0.0)),
-    "isotropic": ("aruba", [0.16, 4.0], (0.4, 2.0, 0.7)),
-    "per_coordinate": ("aruba", [0.25, 2.25], (0.5, 1.5, 0.0)),
+    "doubling": ("doubling", [0.3], (1.5, 2.0)),
+    "similarity": ("similarity_ftl", [0.0, 0.0], (0.3, 2.0)),
+    "similar_before": ("similarity_ftl", [0.5, 2.0], (0.1, 4.0)),
+    "isotropic": ("aruba", [0.16, 4.0], (0.4, 2.0, 0.7, 1.0, 1.0)),
+    "per_coordinate": ("aruba", [0.25, 2.25], (0.5, 1.5, 0.0, 1.0, 1.0)),
+    "balanced": ("aruba", [0.16, 4.0], (0.4, 2.0, 0.7, 0.5, 1.0)),
+    "forgetful": ("aruba", [0.16, 4.0], (0.4, 2.0, 0.7, 1.0, 0.8)),
 }
 META_STEP_SIZES = {
     "ftl": ("ftl", [0.0], ()),
     "after_a_start": ("ftl", [3.5], ()),
+    "discounted": ("discounted", [0.0, 0.0], (2.5,)),
+    "discounted_after_a_start": ("discounted", [3.5, 0.0], (0.5,)),
     "constant": ("constant", [], (0.7,)),
     "single_task": ("constant", [], (0.0,)),
     "linear": ("linear", [], (0.7, 0.2, 3)),
@@ -192,7 +198,7 @@ class Problem:
 
 def learn_naively(problem, kernel=_loops_py):
     """The loop over tasks from its formulas, on the loop over samples of a kernel."""
-    first, second, power = STEP_SIZES[problem.step_size][2] or (0.0, 0.0, 0.0)
+    rule, _, numbers = STEP_SIZES[problem.step_size]
     kind, weight_sum, shares = META_STEP_SIZES[problem.meta_step_size]
     phi, rule_state = problem.phi.copy(), problem.start()["rule_state"]
     weight_sum = sum(weight_sum)
@@ -204,8 +210,13 @@ def learn_naively(problem, kernel=_loops_py):
         start = problem.own[problem.own_index[t]] if is_known else phi
         if problem.step_size == "fixed":
             eta = problem.eta(t)
-        elif problem.step_size == "doubling":
-            eta = rule_state[0] / (second * np.sqrt(m))
+        elif rule == "doubling":
+            eta = rule_state[0] / (numbers[1] * np.sqrt(m))
+        elif rule == "similarity_ftl":
+            mean = (
+                rule_state[0] / rule_state[1] if rule_state[1] else 0.0 * rule_state[0]
+            )
+            eta = np.sqrt(numbers[0] ** 2 + mean) / (numbers[1] * np.sqrt(m))
         else:
             eta = np.sqrt(rule_state[0] / rule_state[1])
         finite, theta, losses, average, grad_sq = problem.run_task(
@@ -217,15 +228,23 @@ def learn_naively(problem, kernel=_loops_py):
         displacement = parameters[t] - phi
         distance = np.linalg.norm(displacement)
         history[t] = (m, losses.mean(), distance, grad_sq.sum(), eta.mean())
-        if problem.step_size == "doubling":
-            rule_state *= first if distance > rule_state[0, 0, 0] else 1.0
-        elif problem.step_size != "fixed":
+        if rule == "doubling":
+            rule_state *= numbers[0] if distance > rule_state[0, 0, 0] else 1.0
+        elif rule == "similarity_ftl":
+            rule_state[0] += numbers[1] * np.sqrt(m) * distance**2
+            rule_state[1] += numbers[1] * np.sqrt(m)
+        elif rule == "aruba":
+            eps, zeta, power, gradients, kept = numbers
             squares = displacement**2 if eta.size > 1 else distance**2
-            decay = (t + 2.0) ** power
-            rule_state[0] += first**2 / decay + 0.5 * squares
-            rule_state[1] += second**2 / decay + grad_sq
+            fading = (t + 2.0) ** power
+            rule_state *= kept
+            rule_state[0] += eps**2 / fading + 0.5 * squares
+            rule_state[1] += zeta**2 / fading + gradients * grad_sq
         if kind == "ftl":
             weight_sum += np.sqrt(m)
+            share = np.sqrt(m) / weight_sum
+        elif kind == "discounted":
+            weight_sum = 2.0 ** (-1.0 / shares[0]) * weight_sum + np.sqrt(m)
             share = np.sqrt(m) / weight_sum
         elif kind == "constant":
             [share] = shares
@@ -238,7 +257,9 @@ def learn_naively(problem, kernel=_loops_py):
         "done": t,
         "phi": phi,
         "rule_state": rule_state,
-        "meta_state": np.array([weight_sum] if kind == "ftl" else []),
+        "meta_state": np.array(
+            {"ftl": [weight_sum], "discounted": [weight_sum, t]}.get(kind, [])
+        ),
         "history": history,
         "parameters": parameters,
     }
@@ -849,7 +870,8 @@ def test_what_the_compiled_learner_does_not_know(compiled):
         ({"step_size": "doubling", "n_etas": 4}, "n_etas=4"),
         ({"n_etas": 0}, "n_etas=0"),
         ({"n_etas": 4}, "eta0"),
-        ({"step_size_parameters": (1.0,) * 4}, "three parameters"),
+        ({"step_size_parameters": (1.0,)}, "'fixed' has 0 parameters"),
+        ({"step_size": "aruba", "step_size_parameters": (1.0,) * 3}, "5 parameters"),
         ({"meta_step_size": "linear", "meta_parameters": (0.1,)}, "3 parameters"),
         ({"meta_parameters": ()}, "1 parameters"),
     ],

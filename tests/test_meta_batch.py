@@ -13,6 +13,7 @@ from theory_reference import (
     Aruba,
     Doubling,
     Fixed,
+    SimilarityLearner,
     learn,
     random_task,
     shares,
@@ -23,12 +24,13 @@ from theory_reference import (
 
 from skmeta import FMRLClassifier, FMRLRegressor, step_size
 from skmeta.linear_model import BiasedRidge, OGDClassifier, OGDRegressor
-from skmeta.meta_step_size import LinearDecay
+from skmeta.meta_step_size import Discounted, LinearDecay
 
 LENGTHS = (3, 5, 1, 4, 4, 2, 6)
 META_STEP_SIZES = {
     "ftl": "ftl",
     "constant": 0.7,
+    "discounted": Discounted(0.7),
     "linear": LinearDecay(0.7, final=0.2, n_tasks=5),
 }
 STEP_SIZES = {
@@ -38,6 +40,22 @@ STEP_SIZES = {
     "per_coordinate": (
         step_size.ARUBA(0.4, zeta=2.0, p=0.5, per_coordinate=True),
         Aruba(0.4, 2.0, 0.5, True),
+    ),
+    "balanced": (
+        step_size.ARUBA(0.4, zeta=2.0, balance=True, decay=0.2),
+        Aruba(0.4, 2.0, 1.0, False, balance=True, decay=0.2),
+    ),
+    "forgetful": (
+        step_size.ARUBA(0.4, zeta=2.0, per_coordinate=True, decay=0.5),
+        Aruba(0.4, 2.0, 1.0, True, decay=0.5),
+    ),
+    "similarity_ftl": (
+        step_size.SimilarityFTL(0.2, lipschitz=2.0),
+        SimilarityLearner(0.2, 2.0),
+    ),
+    "ewoo": (
+        step_size.EWOO(0.2, diameter=0.7, lipschitz=2.0),
+        SimilarityLearner(0.2, 2.0, 0.7),
     ),
 }
 LEARNED = ["coef_", "intercept_", "step_size_", "history_", "n_tasks_seen_"]
@@ -130,7 +148,7 @@ def test_batches_equal_the_slow_reference(
     expected = learn(
         tasks,
         np.zeros(tasks[0].shape),
-        copy.copy(theirs),
+        copy.deepcopy(theirs),
         shares(meta_step_size, 0.7),
         batch_size=meta_batch_size,
     )

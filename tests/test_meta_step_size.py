@@ -11,14 +11,23 @@ from skmeta.datasets import make_task_regression
 from skmeta.meta_step_size import (
     META_STEP_SIZES,
     Constant,
+    Discounted,
     FollowTheLeader,
+    FollowTheRows,
     LinearDecay,
     MetaStepSize,
 )
 
-RULES = [FollowTheLeader(), Constant(0.7), LinearDecay(0.7, final=0.25, n_tasks=4)]
+LEADER = FollowTheLeader()
+RULES = [
+    LEADER,
+    Discounted(2.0),
+    Constant(0.7),
+    LinearDecay(0.7, final=0.25, n_tasks=4),
+]
 ROOTS = np.sqrt([4, 9, 1, 25, 2, 2, 7])
 SUMS = np.cumsum(ROOTS)
+HALVED_SUMS = [ROOTS[: t + 1] @ 0.5 ** np.arange(t, -1, -1.0) for t in range(7)]
 INIT = [1.0, -2.0, 0.5]
 
 
@@ -59,6 +68,9 @@ def run(data, inner=None, **params):
     "rule, expected",
     [
         (FollowTheLeader(), ROOTS / SUMS),
+        (Discounted(1.0), ROOTS / HALVED_SUMS),
+        (Discounted(1e300), ROOTS / SUMS),
+        (Discounted(1e-3), np.ones(7)),
         (Constant(0.7), np.full(7, 0.7)),
         (
             LinearDecay(0.7, final=0.25, n_tasks=4),
@@ -90,7 +102,7 @@ def test_initialization_moves_by_its_share(inner, rule, init, data):
 @on_all_learners
 def test_leader_is_the_weighted_mean_of_all_task_parameters(inner, init, data):
     X, y, tasks = data
-    model = model_for("regression", inner=inner, meta_step_size="ftl", init=init)
+    model = model_for("regression", inner=inner, meta_step_size=LEADER, init=init)
     model.fit(X, y, tasks=tasks)
     weights = np.sqrt(np.bincount(tasks))
     mean_coef = np.average(model.task_coef_, axis=0, weights=weights)
@@ -103,13 +115,55 @@ def test_leader_is_the_weighted_mean_of_all_task_parameters(inner, init, data):
 def test_leader_minimises_the_weighted_distances_exactly(inner, data):
     """(G3): sum of distances paid = sum at the best fixed phi + the price of not
     knowing it."""
-    phis, thetas, lengths = run(data, inner, meta_step_size="ftl", init=INIT)
+    phis, thetas, lengths = run(data, inner, meta_step_size=LEADER, init=INIT)
     w = np.sqrt(lengths)
     paid = w / 2 * ((thetas - phis[:-1]) ** 2).sum(axis=1)
     leader = np.average(thetas, axis=0, weights=w)
     best = w / 2 * ((thetas - leader) ** 2).sum(axis=1)
     price = w**2 / (2 * np.cumsum(w)) * ((thetas - phis[:-1]) ** 2).sum(axis=1)
     assert paid.sum() == pytest.approx(best.sum() + price.sum())
+
+
+@pytest.mark.parametrize("half_life", [0.5, 2.0, 30.0])
+@on_all_learners
+def test_discounted_mean_minimises_the_discounted_distances(inner, half_life, data):
+    """In exact terms: (G3) with the weights that a task has in the end."""
+    rule = Discounted(half_life)
+    phis, thetas, lengths = run(data, inner, meta_step_size=rule, init=INIT)
+    T, w = len(lengths), np.sqrt(lengths)
+    discount = 2.0 ** (-1.0 / half_life)
+    grown = w * discount ** -np.arange(1.0, T + 1)  # of which only ratios matter
+    assert_allclose(phis[-1], np.average(thetas, axis=0, weights=grown), atol=1e-12)
+    moved = ((thetas - phis[:-1]) ** 2).sum(axis=1)
+    best = grown @ ((thetas - phis[-1]) ** 2).sum(axis=1) / 2
+    price = (grown**2 / (2 * np.cumsum(grown))) @ moved
+    assert_allclose(grown @ moved / 2, best + price, rtol=1e-10)
+
+
+@pytest.mark.parametrize("n_first", [1, 3, 5])
+def test_discounted_meta_batch_ages_by_its_number_of_tasks(n_first):
+    """A batch halves what came before once for each of its tasks."""
+    rule = Discounted(1.0)
+    state = rule.start()
+    rule.share(state, n_first, 4.0, True)
+    assert rule.share(state, n_first + 3, 2.0, False) == 2.0 / (2.0 + 4.0 / 2**3)
+
+
+def test_a_share_without_the_weight_is_not_follow_the_leader():
+    """Why 'aogd' is 'ftl': the share 1 / (w_1 + ... + w_t) exceeds the regret of (G3).
+
+    Adaptive OGD on the losses w_t / 2 (theta_t - phi)**2 has w_t over that sum.
+    """
+    theta = 1.0 + np.random.default_rng(0).uniform(-0.5, 0.5, size=400)
+    w, regrets = np.sqrt(100), []
+    for numerator in (w, 1.0):
+        phi = paid = 0.0
+        for t, one in enumerate(theta, start=1):
+            paid += w / 2 * (one - phi) ** 2
+            phi += numerator / (w * t) * (one - phi)
+        regrets.append(paid - w / 2 * ((theta - theta.mean()) ** 2).sum())
+    bound = w * 1.5**2 / 2 * (1 + np.log(400))  # distances are at most 1.5
+    assert regrets[0] <= bound < regrets[1] / 5
 
 
 def test_decay_counts_tasks_over_calls_and_passes(data):
@@ -139,7 +193,7 @@ def test_parameters_clone_and_repr(rule):
 @pytest.mark.parametrize(
     "value, rule",
     [
-        ("ftl", FollowTheLeader()),
+        ("ftl", FollowTheRows()),
         ("aogd", FollowTheLeader()),
         (0.3, Constant(0.3)),
         (1, Constant(1.0)),

@@ -314,7 +314,7 @@ def test_sample_sizes_by_hand(regression):
         )
         for name, one in {
             "FMRLRegressor": report,
-            "omniscient": regret_report(best, *data),
+            "omniscient": regret_report(best, *data, optima=report.optima),
         }.items():
             assert display.regret[name][i] == pytest.approx(one.task_averaged_regret)
             assert display.certificate[name][i] == pytest.approx(one.certificate)

@@ -8,17 +8,46 @@ from sklearn.base import clone
 from skmeta import FMRLRegressor
 from skmeta.datasets import make_task_regression
 from skmeta.linear_model import OGDRegressor
-from skmeta.step_size import ARUBA, STEP_SIZES, Doubling, Fixed, StepSize
+from skmeta.step_size import (
+    ARUBA,
+    EWOO,
+    STEP_SIZES,
+    Doubling,
+    Fixed,
+    FullMatrix,
+    SimilarityFTL,
+    StepSize,
+)
 
 SHAPE = (2, 4)
 LENGTHS = [5, 1, 9, 4, 4]
+NAMES = {
+    "fixed": Fixed(),
+    "doubling": Doubling(),
+    "isotropic": ARUBA(),
+    "per_coordinate": ARUBA((0.3, 1.0, 3.0, 10.0, 30.0), per_coordinate=True),
+    "similarity_ftl": SimilarityFTL(),
+    "ewoo": EWOO(),
+    "full_matrix": FullMatrix(),
+}
 ARUBAS = [
     ARUBA(),
     ARUBA(0.5, zeta=2.0, p=0.5),
     ARUBA(3.0, zeta=0.1, p=0.0, per_coordinate=True),
     ARUBA(per_coordinate=True, p=2.0),
+    ARUBA(0.5, zeta=2.0, balance=True),
+    ARUBA(0.5, decay=0.3),
+    ARUBA(per_coordinate=True, balance=True, decay=0.9),
 ]
-RULES = [Fixed(), Doubling(0.3, gamma=1.5, lipschitz=2.0), *ARUBAS]
+RULES = [
+    Fixed(),
+    Doubling(0.3, gamma=1.5, lipschitz=2.0),
+    *ARUBAS,
+    ARUBA((0.5, 2.0), shrink=0.5),
+    SimilarityFTL(0.3, lipschitz=2.0),
+    EWOO(0.3, diameter=2.0, lipschitz=0.5),
+    FullMatrix(0.3, zeta=2.0, p=0.5),
+]
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +84,13 @@ def test_aruba(rule, tasks):
         squares = squares.sum(axis=(1, 2), keepdims=True)
         grad_sq = grad_sq.sum(axis=(1, 2), keepdims=True)
     for t, eta in enumerate(propositions(rule, moved, grad_sq), start=1):
-        # b_t and g_t are sums over the tasks s = 1..t-1
-        decay = sum(1 / (s + 1) ** rule.p for s in range(1, t))
-        b = rule.eps**2 * (1 + decay) + 0.5 * squares[: t - 1].sum(axis=0)
-        g = rule.zeta**2 * (1 + decay) + grad_sq[: t - 1].sum(axis=0)
+        # b_t and g_t are sums over the tasks s = 1..t-1, of ages 0..t-2
+        kept = (1 - rule.decay) ** np.arange(t - 1.0)[::-1, None, None]
+        fading = (kept[:, 0, 0] / np.arange(2.0, t + 1) ** rule.p).sum()
+        fading += (1 - rule.decay) ** (t - 1.0)
+        half = 0.5 if rule.balance else 1.0
+        b = rule.eps**2 * fading + 0.5 * (kept * squares[: t - 1]).sum(axis=0)
+        g = rule.zeta**2 * fading + half * (kept * grad_sq[: t - 1]).sum(axis=0)
         assert eta.shape == (SHAPE if rule.per_coordinate else (1, 1))
         assert_allclose(eta, np.broadcast_to(np.sqrt(b / g), eta.shape), rtol=1e-14)
 
@@ -130,10 +162,13 @@ def test_isotropic_step_sizes_of_a_fit(rule, data):
     model = FMRLRegressor(step_size=rule).fit(X, y, tasks=tasks)
     history = model.history_
     s = np.arange(1, len(history) + 1)
-    decay = 1 / (s + 1.0) ** rule.p
-    b = rule.eps**2 * (1 + np.cumsum(decay)) + np.cumsum(history["distance"] ** 2) / 2
-    g = rule.zeta**2 * (1 + np.cumsum(decay)) + np.cumsum(history["grad_sq_norm"])
-    expected = np.sqrt([rule.eps**2 / rule.zeta**2, *(b / g)])
+    fading = 1 / (s + 1.0) ** rule.p
+    half, b, g = 0.5 if rule.balance else 1.0, [rule.eps**2], [rule.zeta**2]
+    for row, part in zip(history, fading, strict=True):
+        kept = 1 - rule.decay
+        b.append(kept * b[-1] + row["distance"] ** 2 / 2 + rule.eps**2 * part)
+        g.append(kept * g[-1] + half * row["grad_sq_norm"] + rule.zeta**2 * part)
+    expected = np.sqrt(np.divide(b, g))
     assert_allclose(history["step_size"], expected[:-1])
     assert_allclose(model.step_size_, expected[-1])
 
@@ -184,14 +219,7 @@ def test_fixed_takes_one_step_size_per_parameter():
 
 @pytest.mark.parametrize(
     "name, rule",
-    [
-        ("fixed", Fixed()),
-        ("doubling", Doubling()),
-        ("isotropic", ARUBA()),
-        ("per_coordinate", ARUBA((0.3, 1.0, 3.0, 10.0, 30.0), per_coordinate=True)),
-        (0.3, Fixed(0.3)),
-        (2, Fixed(2.0)),
-    ],
+    [*NAMES.items(), (0.3, Fixed(0.3)), (2, Fixed(2.0))],
 )
 def test_a_name_or_a_number_is_resolved_to_an_object(name, rule, data):
     X, y, tasks = data
@@ -202,8 +230,7 @@ def test_a_name_or_a_number_is_resolved_to_an_object(name, rule, data):
 
 
 def test_every_name_is_tested():
-    tested = {"fixed", "doubling", "isotropic", "per_coordinate"}
-    assert STEP_SIZES.keys() == tested
+    assert STEP_SIZES.keys() == NAMES.keys()
 
 
 # ---- rules of the user's own

@@ -25,7 +25,7 @@ from skmeta import FMRLRegressor, step_size
 from skmeta.datasets import make_task_regression
 from skmeta.linear_model import Capability, OGDClassifier, OGDRegressor, Outcome
 from skmeta.losses import Hinge, Pinball
-from skmeta.meta_step_size import MetaStepSize
+from skmeta.meta_step_size import FollowTheLeader, MetaStepSize
 from skmeta.metrics import regret_report
 from skmeta.step_size import StepSize
 
@@ -295,7 +295,9 @@ WRONG_STEPS: dict[str, Any] = {
     "one_per_feature": np.ones(N_FEATURES),
     "flat_one_per_parameter": np.ones(N_FEATURES + 1),
     "transposed": np.ones((N_FEATURES + 1, 1)),
-    "matrix": np.eye(N_FEATURES + 1)[np.newaxis],  # of which OGD takes none
+    "indefinite": (2.0 - np.eye(N_FEATURES + 1))[np.newaxis],
+    "not_symmetric": np.tri(N_FEATURES + 1)[np.newaxis],
+    "matrix_of_another_size": np.eye(N_FEATURES)[np.newaxis],
     "empty": np.zeros((0, 0)),
     "ragged": [[1.0], [2.0, 3.0]],
     "text": "large",
@@ -521,7 +523,9 @@ def test_loss_may_return_python_floats(known):
 
     X, y, tasks = known
     models = [
-        FMRLRegressor(OGDRegressor(loss, update="ogd")).fit(X, y, tasks=tasks)
+        FMRLRegressor(
+            OGDRegressor(loss, update="ogd"), meta_step_size=FollowTheLeader()
+        ).fit(X, y, tasks=tasks)
         for loss in (Tilted(), LogCosh())
     ]
     assert_array_equal(*map(weights_of, models))

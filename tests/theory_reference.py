@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import reference
-from scipy import optimize
+from scipy import linalg, optimize
 
 REGRESSION_LOSSES = [
     "absolute_error",
@@ -263,6 +263,11 @@ class Run:
         """Sum of the squared gradients, by parameter."""
         return (self.gradients**2).sum(axis=0)
 
+    @property
+    def products(self):
+        """Sum of the outer products of the gradients of every output."""
+        return np.einsum("ikp,ikq->kpq", self.gradients, self.gradients)
+
 
 def run_task(task, start, eta, update, radius=None):
     """Learn from one task; every update from the start and all gradients so far."""
@@ -275,17 +280,30 @@ def run_task(task, start, eta, update, radius=None):
         gradients.append(row.gradient(theta))
         total = np.sum(gradients, axis=0)
         if update == "ogd":
-            theta = project(theta - eta * gradients[-1], radius)
+            theta = project(theta - times(eta, gradients[-1]), radius)
         elif update == "implicit":
-            theta = project(theta - eta * proximal_gradient(row, theta, eta), radius)
+            step = times(eta, proximal_gradient(row, theta, eta))
+            theta = project(theta - step, radius)
         elif update == "ftrl":
-            theta = project(start - eta * total, radius)
+            theta = project(start - times(eta, total), radius)
         elif update == "eg":
             theta = exponentiated(start, eta * total, radius)
         else:
-            theta = regularised_leader(task.rows(slice(i + 1)), start, 1.0 / eta)
+            theta = regularised_leader(task.rows(slice(i + 1)), start, inverse(eta))
         iterates.append(theta)
     return Run(np.array(iterates), np.array(losses), np.array(gradients))
+
+
+def times(eta, gradient):
+    """A step size, one for every parameter or a matrix for every output, times g."""
+    if np.ndim(eta) == 3:
+        return np.array([H @ g for H, g in zip(eta, gradient, strict=True)])
+    return eta * gradient
+
+
+def inverse(eta):
+    """The strength of a step size."""
+    return np.linalg.inv(eta) if np.ndim(eta) == 3 else 1.0 / eta
 
 
 def project(theta, radius):
@@ -296,11 +314,11 @@ def proximal_gradient(row, theta, eta):
     """g with g the gradient of the row's loss at theta - eta g."""
     [x], [weight] = row.design, row.weights
     v = [
-        reference.proximal_slope(row.functions[1], target, z, (e * x**2).sum(), weight)
-        for target, z, e in zip(
+        reference.proximal_slope(row.functions[1], target, z, q, weight)
+        for target, z, q in zip(
             row.targets[0],
             row.scores(theta)[0],
-            np.broadcast_to(eta, theta.shape),
+            times(eta, np.broadcast_to(x, theta.shape)) @ x,
             strict=True,
         )
     ]
@@ -328,11 +346,14 @@ def exponentiated(start, exponents, radius):
 
 
 def regularised_leader(task, center, strength):
-    """argmin L(theta) + sum_j strength_j (theta_j - center_j)**2 / 2, smooth losses."""
+    """argmin L(theta) + sum_j strength_j (theta_j - center_j)**2 / 2, smooth losses.
+
+    Or with a matrix of strengths for every output.
+    """
 
     def gradient(v):
         theta = v.reshape(task.shape)
-        return (task.gradient(theta) + strength * (theta - center)).ravel()
+        return (task.gradient(theta) + times(strength, theta - center)).ravel()
 
     return optimize.root(gradient, center.ravel(), tol=1e-14).x.reshape(task.shape)
 
@@ -349,7 +370,7 @@ class Fixed:
     def propose(self, m):
         return self.eta0
 
-    def observe(self, moved, squares):
+    def observe(self, moved, run):
         pass
 
 
@@ -362,28 +383,111 @@ class Doubling:
     def propose(self, m):
         return self.guess / (self.lipschitz * np.sqrt(m))
 
-    def observe(self, moved, squares):
+    def observe(self, moved, run):
         if np.linalg.norm(moved) > self.guess:
             self.guess *= self.gamma
+
+
+class SimilarityLearner:
+    """The similarity v from all distances and weights so far, over G sqrt(m)."""
+
+    def __init__(self, eps, lipschitz, diameter=None):
+        self.eps, self.lipschitz, self.diameter = eps, lipschitz, diameter
+        self.distances, self.weights = [], []
+
+    def propose(self, m):
+        weight = self.lipschitz * np.sqrt(m)
+        if self.diameter is None:
+            return leading_similarity(self.distances, self.weights, self.eps) / weight
+        v = weighted_similarity(
+            self.distances, self.weights, self.eps, self.diameter, weight
+        )
+        return v / weight
+
+    def observe(self, moved, run):
+        self.distances.append(np.linalg.norm(moved))
+        self.weights.append(self.lipschitz * np.sqrt(len(run.losses)))
+
+
+def similarity_losses(v, distances, weights, eps):
+    """w ((B**2 + eps**2) / v + v) of every task, v an array or a number."""
+    squares = np.square(distances) + eps**2
+    return np.asarray(weights) * (np.divide.outer(squares, v).T + np.expand_dims(v, -1))
+
+
+def leading_similarity(distances, weights, eps):
+    """The minimiser of the sum of the losses; eps if there are none."""
+    if not len(distances):
+        return eps
+    return np.sqrt(eps**2 + np.average(np.square(distances), weights=weights))
+
+
+def weighted_similarity(distances, weights, eps, diameter, next_weight):
+    """The mean of v under exp(-gamma * losses), on a grid that is finer where the
+    density is concentrated.
+    """
+    largest = max([*weights, next_weight])
+    gamma = 2 / (largest * diameter) * min((eps / diameter) ** 2, 1)
+    low, high = eps, np.sqrt(diameter**2 + eps**2)
+
+    def logs(v):
+        return -gamma * similarity_losses(v, distances, weights, eps).sum(axis=-1)
+
+    for _ in range(60):  # nearly all mass lies where the logarithm is within 50
+        v = np.linspace(low, high, 1001)
+        near = np.flatnonzero(logs(v) > logs(v).max() - 50)
+        ends = v[max(near[0] - 1, 0)], v[min(near[-1] + 1, 1000)]
+        if ends == (low, high):
+            break
+        low, high = ends
+    v = np.linspace(low, high, 20_001)
+    density = np.exp(logs(v) - logs(v).max())
+    return np.trapezoid(v * density, v) / np.trapezoid(density, v)
 
 
 class Aruba:
     """The root of squared distances over squared gradients; `each`: by parameter."""
 
-    def __init__(self, eps, zeta, p, each):
+    def __init__(self, eps, zeta, p, each, balance=False, decay=0.0):
         self.eps, self.zeta, self.p, self.each = eps, zeta, p, each
+        self.share, self.kept = (0.5 if balance else 1.0), 1.0 - decay
         self.b, self.g, self.n_tasks = eps**2, zeta**2, 0
 
     def propose(self, m):
         return np.sqrt(self.b / self.g)
 
-    def observe(self, moved, squares):
+    def observe(self, moved, run):
         self.n_tasks += 1
         decay = (self.n_tasks + 1) ** self.p
         distance = moved**2 if self.each else (moved**2).sum()
-        self.b = self.b + distance / 2 + self.eps**2 / decay
-        self.g = self.g + (squares if self.each else squares.sum())
-        self.g = self.g + self.zeta**2 / decay
+        self.b = self.kept * self.b + distance / 2 + self.eps**2 / decay
+        squares = run.squares if self.each else run.squares.sum()
+        self.g = self.kept * self.g + self.share * squares + self.zeta**2 / decay
+
+
+class FullMatrix:
+    """The matrix H of every output with H G H = B, from the published formula."""
+
+    def __init__(self, eps, zeta, p, shape):
+        self.eps, self.zeta, self.p, self.n_tasks = eps, zeta, p, 0
+        self.eye = np.broadcast_to(np.eye(shape[1]), (*shape, shape[1]))
+        self.B, self.G = eps**2 * self.eye, zeta**2 * self.eye
+
+    def propose(self, m):
+        return np.array([self.mean(*one) for one in zip(self.B, self.G, strict=True)])
+
+    @staticmethod
+    def mean(B, G):
+        root = linalg.sqrtm(G).real
+        inverse = np.linalg.inv(root)
+        return inverse @ linalg.sqrtm(root @ B @ root).real @ inverse
+
+    def observe(self, moved, run):
+        self.n_tasks += 1
+        fading = (self.n_tasks + 1) ** self.p
+        outer = np.array([np.outer(d, d) for d in moved])
+        self.B = self.B + outer / 2 + self.eps**2 / fading * self.eye
+        self.G = self.G + run.products + self.zeta**2 / fading * self.eye
 
 
 @dataclass
@@ -423,7 +527,7 @@ def learn(
 
     Parameters
     ----------
-    rule : step size: Fixed, Doubling or Aruba
+    rule : step size: Fixed, Doubling, SimilarityLearner, Aruba or FullMatrix
     share : function of (number of tasks so far, weight of the batch, sum of all weights
         so far) that returns the share of the way to the mean of the task parameters
     parameter : function of (task, run, start, eta) that returns the task parameter
@@ -442,7 +546,7 @@ def learn(
             for task, run, eta in zip(batch, runs, etas, strict=True)
         ]
         for theta, run in zip(parameters, runs, strict=True):
-            rule.observe(theta - phi, run.squares)
+            rule.observe(theta - phi, run)
         weight_sum += sum(weights)
         result.starts += [phi] * len(batch)
         result.etas += etas
@@ -454,10 +558,24 @@ def learn(
     return result
 
 
+class Discount:
+    """`share` of `learn`: the weight over the sum of weights halved by their age."""
+
+    def __init__(self, half_life):
+        self.half_life, self.ends, self.weights = half_life, [], []
+
+    def __call__(self, t, weight, total):
+        self.ends.append(t)
+        self.weights.append(weight)
+        ages = t - np.array(self.ends)
+        return weight / (self.weights @ 2.0 ** (-ages / self.half_life))
+
+
 def shares(name, value=None):
     """`share` of `learn` for a meta step size; 'linear' goes to 0.2 at task 5."""
     return {
         "ftl": lambda t, weight, total: weight / total,
+        "discounted": Discount(value),
         "constant": lambda t, weight, total: value,
         "linear": lambda t, weight, total: (
             value + min((t - 1) / 4, 1.0) * (0.2 - value)

@@ -17,21 +17,34 @@ import numpy as np
 from skmeta import _kernels
 from skmeta._fmrl._task_parameter import Average, Last, TaskParameter
 from skmeta._learners._protocol import Capability, InnerLearner
-from skmeta._step_matrices import diagonals
+from skmeta._step_matrices import are_semidefinite
 from skmeta._units import Coordinates, Moments
-from skmeta.meta_step_size import Constant, FollowTheLeader, LinearDecay, MetaStepSize
-from skmeta.step_size import ARUBA, Doubling, Fixed, StepSize
+from skmeta.meta_step_size import (
+    Constant,
+    Discounted,
+    FollowTheLeader,
+    FollowTheRows,
+    LinearDecay,
+    MetaStepSize,
+)
+from skmeta.step_size import ARUBA, Doubling, Fixed, SimilarityFTL, StepSize
 
 # What the compiled loop knows of a class, but not of a subclass, which may compute
 # something else. The name, and the parameters in the order in which they are read.
 _STEP_SIZES: dict[type, Callable[[Any], tuple[str, tuple[float, ...]]]] = {
     Fixed: lambda rule: ("fixed", ()),
     Doubling: lambda rule: ("doubling", (rule.gamma, rule.lipschitz)),
-    ARUBA: lambda rule: ("aruba", (rule.eps, rule.zeta, rule.p)),
+    SimilarityFTL: lambda rule: ("similarity_ftl", (rule.eps, rule.lipschitz)),
+    ARUBA: lambda rule: (
+        "aruba",
+        (rule.eps, rule.zeta, rule.p, rule.gradient_share, 1.0 - rule.decay),
+    ),
 }
 _META_STEP_SIZES: dict[type, Callable[[Any], tuple[str, tuple[float, ...]]]] = {
     Constant: lambda rule: ("constant", (rule.value,)),
+    Discounted: lambda rule: ("discounted", (rule.half_life,)),
     FollowTheLeader: lambda rule: ("ftl", ()),
+    FollowTheRows: lambda rule: ("constant", (0.0,)),
     LinearDecay: lambda rule: ("linear", (rule.first, rule.final, rule.n_tasks)),
 }
 _AVERAGES = {Average: True, Last: False}
@@ -76,33 +89,44 @@ class Algorithm:
 
         Without a task before, the units of the targets are those of this task.
         """
-        coordinates = self.learner.units(
-            moments.coordinates(
+        if moments.n_rows:
+            linear = moments.coordinates(
                 scales_target=self.scales_target,
                 target=before if before.n_rows else None,
             )
-        )
+        else:  # no task can be learned
+            d = moments.mean.size - 1
+            linear = Coordinates(np.zeros(d), np.zeros(d))
+        coordinates = self.learner.units(linear)
         assert coordinates is not None
         return coordinates
 
     @cached_property
     def plans(self) -> list[Any]:
-        """The compiled form of this algorithm with every candidate, or None."""
+        """The compiled form of every candidate for a meta-batch, or None."""
         state = self.step_size.start(self.shape)
         rules = [rule for rule, _ in self.step_size.candidates(state)]
         return [None if self.standardize else _compile(self, rule) for rule in rules]
 
     @cached_property
     def plan(self) -> Any:
-        """The compiled form of this algorithm; None for a rule with candidates."""
+        """The compiled form of this algorithm, or None."""
         candidates = self.step_size.candidates(self.step_size.start(self.shape))
-        return self.plans[0] if candidates[0][0] is self.step_size else None
+        if candidates[0][0] is self.step_size:
+            return _compile(self, self.step_size)
+        if type(self.step_size) not in _STEP_SIZES:
+            return None
+        return _compile(self, *(rule for rule, _ in candidates), several=True)
+
+    def can_compile(self, X: Any) -> bool:
+        """Whether the compiled loop learns the tasks of this matrix, one by one."""
+        is_served = isinstance(X, np.ndarray) or not self.standardize
+        return is_served and self.plan is not None
 
     def __getstate__(self) -> dict[str, Any]:
         state = vars(self).copy()
         for name in ("plan", "plans"):
             state.pop(name, None)
-        state.pop("plan", None)
         return state
 
     def first(self, seed: int) -> np.ndarray:
@@ -152,30 +176,39 @@ class Algorithm:
         return share
 
 
-def _compile(algorithm: Algorithm, rule: StepSize) -> Any:
-    """The compiled form of an algorithm that follows this rule, or None."""
+def _compile(algorithm: Algorithm, *rules: StepSize, several: bool = False) -> Any:
+    """The compiled form of an algorithm that follows this rule, or None.
+
+    Several rules are candidates of one class.
+    """
     learner: Any = algorithm.learner
-    known = _STEP_SIZES.get(type(rule))
+    known = _STEP_SIZES.get(type(rules[0]))
     meta = _META_STEP_SIZES.get(type(algorithm.meta_step_size))
     average = _AVERAGES.get(type(algorithm.task_parameter))
     if not _kernels.COMPILED or known is None or meta is None or average is None:
         return None
     if not learner.can_stream or learner.loss.compiled not in _kernels.LOSSES:
         return None
-    state = rule.start(algorithm.shape)
-    name, parameters = known(rule)
-    eta = check_step(rule.propose(state, 1, learner.eta0), rule, algorithm)
-    uses_eta0 = rule.uses_eta0
+    rule, loss = rules[0], learner.loss
+    eta = rule.propose(rule.start(algorithm.shape), 1, learner.eta0)
+    eta = check_step(eta, rule, algorithm)
+    units = None
+    if algorithm.standardize:
+        degree = loss.degree if algorithm.scales_target else 0
+        in_units = degree and loss.in_units(0.5).parameter != loss.parameter
+        units = algorithm.centers, degree, bool(in_units)
     return _kernels.Plan(
         learner,
-        step_size=name,
-        step_size_parameters=parameters,
+        step_size=known(rule)[0],
+        step_size_parameters=known(rule)[1],
+        candidates=[known(rule)[1] for rule in rules] if several else None,
         n_etas=eta.size,
-        eta0=learner.eta0 if uses_eta0 else eta,
-        divide_by_root=learner.divide_by_root and uses_eta0,
+        eta0=learner.eta0 if rule.uses_eta0 else eta,
+        divide_by_root=learner.divide_by_root and rule.uses_eta0,
         meta_step_size=meta(algorithm.meta_step_size)[0],
         meta_parameters=meta(algorithm.meta_step_size)[1],
         average=average,
+        units=units,
     )
 
 
@@ -199,8 +232,13 @@ def check_step(eta: Any, rule: StepSize, algorithm: Algorithm) -> np.ndarray:
             f"{name} returned a matrix, but {type(algorithm.learner).__name__} takes "
             "one step size, or one for every parameter."
         )
-    positive = diagonals(array) >= 0 if array.ndim == 3 else array > 0
-    if not (np.isfinite(array).all() and positive.all()):
+    if array.ndim == 3:
+        if not are_semidefinite(array):
+            raise ValueError(
+                f"{name} must return symmetric, positive semidefinite, finite matrices."
+                f" Got {eta!r}."
+            )
+    elif not (np.isfinite(array).all() and (array > 0).all()):
         raise ValueError(
             f"{name} must return positive, finite step sizes. Got {eta!r}."
         )

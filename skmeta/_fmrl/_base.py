@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from sklearn.utils import check_random_state
 from skmeta._fmrl._algorithm import Algorithm
 from skmeta._fmrl._configure import NESTED, Configuration, configure, inner_estimator
 from skmeta._fmrl._loop import KnownStarts, Options, learn
-from skmeta._fmrl._pooled import pooled
+from skmeta._fmrl._pooled import first_row_leader, pooled
 from skmeta._fmrl._replay import replay
 from skmeta._fmrl._state import HISTORY, State
 from skmeta._fmrl._task_parameter import TASK_PARAMETERS
@@ -35,6 +36,8 @@ from skmeta._step_matrices import diagonal
 from skmeta._units import Moments
 from skmeta.meta_step_size import META_STEP_SIZES, MetaStepSize
 from skmeta.step_size import STEP_SIZES, StepSize
+
+STARTS = ("last", "draw", "mean")
 
 
 class Call:
@@ -157,28 +160,9 @@ class BaseFMRL(BaseMeta):
     def _first_state(
         self, reading: Reading, algorithm: Algorithm, n_passes: int | None
     ) -> State:
-        shape, learner = algorithm.shape, algorithm.learner
-        objective = learner.objective
-        phi, weight, phi_given = np.zeros(shape), 0.0, True
+        shape = algorithm.shape
         seed = int(deepcopy(check_random_state(self.random_state)).randint(2**31))
-        if not isinstance(self.init, str):
-            width = shape[1]
-            if learner.layout is None and np.shape(self.init)[-1:] == (width - 1,):
-                width -= 1  # without intercepts
-            phi[:, :width] = check_start(self.init, "init", (shape[0], width))
-        elif self.init == "pooled":
-            if n_passes is None:
-                raise ValueError(
-                    "init='pooled' computes the first initialization from the rows of "
-                    "all tasks, which partial_fit does not have: call fit first, or "
-                    "use init='zero' or an array."
-                )
-            assert objective is not None
-            phi, weight = pooled(reading.batch, objective, shape)
-        else:
-            phi, phi_given = algorithm.first(seed), False
-        if objective is not None:
-            check_offset(phi, "init", objective.bias)
+        phi, weight = self._first_phi(reading, algorithm, n_passes, seed)
         meta_state = algorithm.meta_step_size.start()
         if weight:
             algorithm.meta_step_size.share(meta_state, 0, weight, False)
@@ -190,13 +174,48 @@ class BaseFMRL(BaseMeta):
             rule_state=algorithm.step_size.start(shape),
             meta_state=meta_state,
             moments=Moments(reading.schema.n_features),
-            phi_given=phi_given,
+            row_leader=first_row_leader(
+                algorithm, phi, reading.batch if weight else None
+            ),
+            phi_given=not self._starts_at_first,
             seed=seed,
             n_tasks=0,
             n_skipped=0,
+            moves=np.zeros(shape),
             log=History(HISTORY),
             known=KnownTasks(shape),
         )
+
+    @property
+    def _starts_at_first(self) -> bool:
+        """Whether the first initialization is `first` of the algorithm."""
+        return isinstance(self.init, str) and self.init == "zero"
+
+    def _first_phi(
+        self, reading: Reading, algorithm: Algorithm, n_passes: int | None, seed: int
+    ) -> tuple[np.ndarray, float]:
+        """The first initialization, and the weight of the tasks that it comes from."""
+        shape, learner = algorithm.shape, algorithm.learner
+        objective, weight = learner.objective, 0.0
+        if self._starts_at_first:
+            return algorithm.first(seed), weight
+        if not isinstance(self.init, str):
+            phi, width = np.zeros(shape), shape[1]
+            if learner.layout is None and np.shape(self.init)[-1:] == (width - 1,):
+                width -= 1  # without intercepts
+            phi[:, :width] = check_start(self.init, "init", (shape[0], width))
+        else:
+            if n_passes is None:
+                raise ValueError(
+                    "init='pooled' computes the first initialization from the rows of "
+                    "all tasks, which partial_fit does not have: call fit first, or "
+                    "use init='zero' or an array."
+                )
+            assert objective is not None
+            phi, weight = pooled(reading.batch, objective, shape)
+        if objective is not None:
+            check_offset(phi, "init", objective.bias)
+        return phi, weight
 
     def _continue_with(self, draft: State, algorithm: Algorithm) -> None:
         """Continue with changed parameters, if the learned states still fit."""
@@ -213,6 +232,13 @@ class BaseFMRL(BaseMeta):
                     f"{name} changed from {old} to {new} since the last call, which "
                     "cannot use what the first one has learned. Call fit to start "
                     "again."
+                )
+        if draft.row_leader is not None:
+            old, new = before.meta_step_size, algorithm.meta_step_size
+            if not np.array_equal(old.penalties, new.penalties):
+                raise ValueError(
+                    f"meta_step_size changed from {old} to {new} since the last call. "
+                    "Call fit to start again."
                 )
         if before.standardize != algorithm.standardize:
             raise ValueError(
@@ -298,7 +324,7 @@ class BaseFMRL(BaseMeta):
             record_of_row = by_task.rows[by_task.label_of_row]
         records, index = np.unique(record_of_row, return_inverse=True)
         parameters = np.empty((len(records), *learned.phi.shape))
-        parameters[records < 0] = learned.phi
+        parameters[records < 0] = learned.shared
         parameters[records >= 0] = learned.parameters(records[records >= 0])
         return learner.respond(method, X, parameters, index)
 
@@ -309,7 +335,12 @@ class BaseFMRL(BaseMeta):
         """What a method returns for a linear model, from its raw scores."""
 
     def adapt(
-        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        init: str = "last",
     ) -> Any:
         """Fit an inner estimator to a new task; the meta-estimator does not change.
 
@@ -326,6 +357,10 @@ class BaseFMRL(BaseMeta):
             Targets; of a classifier, any of `classes_`.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of every sample's loss, >= 0. None: all 1.
+        init : {'last', 'draw', 'mean'}, default='last'
+            Where the estimator starts: at the shared initialization; at `init_draw_`,
+            with the step size and the units of that time, which is what the risk bound
+            (G4) speaks of; or at `init_mean_`.
 
         Returns
         -------
@@ -339,6 +374,9 @@ class BaseFMRL(BaseMeta):
             If the input is invalid or the parameters diverge (NaN or infinity).
         """
         learned = self._fitted()
+        if init not in STARTS:
+            raise ValueError(f"init must be one of {STARTS}. Got {init!r} instead.")
+        begin = learned.starts(init)
         task, reading = self._read_new_task(X, y, sample_weight, learned)
         algorithm = learned.algorithm
         classes = learned.target.classes
@@ -347,22 +385,26 @@ class BaseFMRL(BaseMeta):
         if type(current.step_size) is type(algorithm.step_size):
             algorithm.check_same_layout(current)
             algorithm = current
-        learner, coordinates = algorithm.learner, None
+        learner, coordinates, phi = algorithm.learner, None, begin.phi
         if learned.algorithm.standardize:
-            moments = learned.moments.copy()
+            moments = begin.moments.copy()
             moments.observe(task, centered=algorithm.centers)
-            coordinates = algorithm.units(moments, learned.moments)
+            coordinates = algorithm.units(moments, begin.moments)
+            if begin.at_first:
+                phi = coordinates.to_raw(learned.algorithm.first(learned.seed))
         task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)
         rule = algorithm.step_size
         attributes = dict(reading.schema.attributes)
         if classes is not None:
             attributes["classes_"] = classes
+        if rule.shrinks:
+            attributes["_within"] = partial(rule.within, begin.rule_state)
         return learner.fitted_in(
             coordinates,
             inner_estimator(self, is_valid=unchanged),
             task,
-            learned.phi,
-            algorithm.propose(rule, learned.rule_state, learner, len(task)),
+            phi,
+            algorithm.propose(rule, begin.rule_state, learner, len(task)),
             average=algorithm.task_parameter.needs_average,
             **attributes,
         )
@@ -372,20 +414,29 @@ class BaseFMRL(BaseMeta):
     @learned_attribute
     def init_(self, learned: State) -> np.ndarray:
         """The shared initialization as one array, which `init` accepts."""
-        phi = learned.phi.copy()
-        return phi[0] if len(phi) == 1 else phi
+        return _as_init(learned, learned.shared)
 
     @learned_attribute
     def coef_(self, learned: State) -> np.ndarray:
         """Weights of the shared initialization."""
         self._check_linear(learned, "coef_")
-        return learned.target.shape_coef(learned.phi.copy())[0]
+        return learned.target.shape_coef(learned.shared.copy())[0]
 
     @learned_attribute
     def intercept_(self, learned: State) -> np.ndarray:
         """Intercept of the shared initialization."""
         self._check_linear(learned, "intercept_")
-        return learned.target.shape_coef(learned.phi.copy())[1]
+        return learned.target.shape_coef(learned.shared.copy())[1]
+
+    @learned_attribute
+    def init_draw_(self, learned: State) -> np.ndarray:
+        """A shared initialization drawn uniformly from those of all tasks so far."""
+        return _as_init(learned, learned.starts("draw").phi)
+
+    @learned_attribute
+    def init_mean_(self, learned: State) -> np.ndarray:
+        """The mean of the shared initializations of all tasks so far."""
+        return _as_init(learned, learned.mean)
 
     @learned_attribute
     def task_coef_(self, learned: State) -> np.ndarray:
@@ -415,3 +466,9 @@ class BaseFMRL(BaseMeta):
         state, learner = learned.rule_state, algorithm.learner
         eta = diagonal(algorithm.propose(algorithm.step_size, state, learner, m))
         return float(eta[0, 0]) if eta.size == 1 else eta
+
+
+def _as_init(learned: State, phi: np.ndarray) -> np.ndarray:
+    """A copy in the shape that the parameter `init` has."""
+    is_flat = learned.algorithm.learner.layout is not None
+    return (phi[0] if is_flat or learned.target.classes is None else phi).copy()

@@ -14,12 +14,18 @@ from sklearn.base import clone, is_classifier, is_regressor
 
 from skmeta._fmrl._algorithm import Algorithm, check_state
 from skmeta._fmrl._loop import Options
+from skmeta._fmrl._row_leader import MOST_NUMBERS, fits
 from skmeta._fmrl._task_parameter import TASK_PARAMETERS
 from skmeta._learners._foreign import foreign_learner
 from skmeta._learners._protocol import Capability, InnerLearner
 from skmeta._parameters import ParameterWatch
 from skmeta._units import Coordinates
-from skmeta.meta_step_size import META_STEP_SIZES, Constant, MetaStepSize
+from skmeta.meta_step_size import (
+    META_STEP_SIZES,
+    Constant,
+    FollowTheRows,
+    MetaStepSize,
+)
 from skmeta.step_size import STEP_SIZES, Fixed, StepSize
 
 NESTED = ("estimator", "step_size", "meta_step_size")  # may have parameters themselves
@@ -73,7 +79,7 @@ def configure(
         learner=learner,
         task_parameter=TASK_PARAMETERS[estimator.task_parameter],
         step_size=step_size,
-        meta_step_size=_meta_step_size(estimator.meta_step_size),
+        meta_step_size=_meta_step_size(estimator, learner, shape),
         standardize=estimator.standardize,
         shape=shape,
     )
@@ -115,6 +121,11 @@ def _learner(
                 f"{type(inner).__name__}.inner_learner must return an InnerLearner. "
                 f"Got {learner!r}."
             )
+        if learner.layout is not None and learner.objective is not None:
+            raise TypeError(
+                f"{type(learner).__name__} has a layout and an objective, which is of "
+                "linear models: set `objective` to None."
+            )
         return learner
     return foreign_learner(inner, shape, classes)
 
@@ -129,8 +140,15 @@ def _step_size(value: Any, learner: InnerLearner) -> StepSize:
     return _resolved(value, StepSize, "step_size")
 
 
-def _meta_step_size(value: Any) -> MetaStepSize:
+def _meta_step_size(
+    estimator: Any, learner: InnerLearner, shape: tuple[int, int]
+) -> MetaStepSize:
+    value = estimator.meta_step_size
     if isinstance(value, str):
+        is_default = (value, estimator.step_size) == ("ftl", None)
+        is_default &= estimator.task_parameter == "last" and estimator.standardize
+        if is_default and learner.objective is not None and fits(shape):
+            return FollowTheRows()
         return META_STEP_SIZES[value]
     if isinstance(value, Real):
         return Constant(float(value))
@@ -185,6 +203,11 @@ class Given(NamedTuple):
         """Whether the step size is not left to the learner."""
         rule = self.algorithm.step_size
         return not rule.uses_eta0
+
+    @property
+    def follows_rows(self) -> bool:
+        """Whether the initialization minimises the losses of all rows."""
+        return self.algorithm.meta_step_size.follows_rows
 
     @property
     def radius(self) -> float:
@@ -272,6 +295,62 @@ REFUSALS: list[Refusal] = [
             f"{given.inner} cannot be used with standardize=True: its parameters "
             "cannot be converted when the units of the features change. Set "
             "standardize=False, and scale the features yourself (StandardScaler)."
+        ),
+    ),
+    (
+        lambda given: given.follows_rows and given.algorithm.learner.objective is None,
+        lambda given: (
+            f"{given.inner} does not name the loss that it minimises, which "
+            f"FollowTheRows needs: use meta_step_size=FollowTheLeader(), or {_OURS}."
+        ),
+    ),
+    (
+        lambda given: given.follows_rows and np.isfinite(given.radius),
+        lambda given: (
+            f"{given.inner} has radius={given.radius:g}, but FollowTheRows does not "
+            "keep to a ball: use meta_step_size=FollowTheLeader()."
+        ),
+    ),
+    (
+        lambda given: given.follows_rows and not fits(given.algorithm.shape),
+        lambda given: (
+            "FollowTheRows keeps n_outputs * (n_features + 2)**2 numbers, at most "
+            f"{MOST_NUMBERS}. Got n_outputs={given.algorithm.shape[0]} and n_features="
+            f"{given.algorithm.shape[1] - 1}: use meta_step_size=FollowTheLeader()."
+        ),
+    ),
+    (
+        lambda given: (
+            given.algorithm.step_size.needs == "grad_outer"
+            and given.lacks(Capability.MATRIX_STEPS)
+        ),
+        lambda given: (
+            f"{given.inner} does not accept a matrix as step size, which step_size="
+            f"{given.estimator.step_size!r} proposes: use BiasedRidge, "
+            "BiasedLogisticRegression, or OGD* with update='implicit', 'ogd' or 'ftrl'."
+        ),
+    ),
+    (
+        lambda given: (
+            given.algorithm.step_size.needs == "grad_outer"
+            and given.estimator.task_parameter == "regularized"
+            and given.lacks(Capability.EXACT)
+        ),
+        lambda given: (
+            "task_parameter='regularized' with a matrix as step size needs BiasedRidge "
+            f"or BiasedLogisticRegression. Got {given.inner} with step_size="
+            f"{given.estimator.step_size!r}."
+        ),
+    ),
+    (
+        lambda given: (
+            given.algorithm.step_size.shrinks
+            and given.lacks(Capability.SHRINKING_STEPS)
+        ),
+        lambda given: (
+            f"{given.inner} does not accept steps that shrink within a task, as those "
+            f"of step_size={given.estimator.step_size!r} do: set shrink=0.0, or use "
+            "OGD* with update='implicit' or 'ogd'."
         ),
     ),
     (

@@ -6,21 +6,21 @@ one system of units. These are updated after the meta-batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
-from math import isfinite
 from time import perf_counter
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
 
 from skmeta import _kernels
-from skmeta._batch import Batch
+from skmeta._batch import Batch, Objective
 from skmeta._fmrl._algorithm import check_observed
 from skmeta._fmrl._state import HISTORY, State
 from skmeta._fmrl._task_parameter import Run, TaskParameter
-from skmeta._learners._protocol import Capability, InnerLearner, Outcome
+from skmeta._learners._protocol import check_outcome
 from skmeta._parallel import (
     WORTH_A_PROCESS,
     WORTH_A_TASK,
@@ -93,13 +93,60 @@ def learn(
         The tasks that were left out, and why.
     """
     go = _learn_batches
-    if options.meta_batch_size == 1 and state.algorithm.plan is not None:
+    if options.meta_batch_size == 1 and state.algorithm.can_compile(batch.X):
         go = _learn_compiled
+    if state.row_leader is not None:
+        go = partial(_learn_parts, go)
     bad = go(state, batch, known, parameters, history, options)
     if bad and not options.stops:
         learned = np.delete(history, [t for t, _ in bad])
         history[: len(learned)] = learned
     return bad
+
+
+def _learn_parts(
+    go: Callable[..., Bad],
+    state: State,
+    batch: Batch,
+    known: KnownStarts | None,
+    parameters: np.ndarray | None,
+    history: np.ndarray,
+    options: Options,
+) -> Bad:
+    """Learn in parts, after each of which the initialization follows the rows."""
+    assert state.row_leader is not None
+    size, n_tasks, bad = options.meta_batch_size, batch.n_tasks, []
+    first = 0
+    while first < n_tasks:
+        end = batch.starts[first] + state.row_leader.rows_to_go
+        n = int(np.searchsorted(batch.starts[first + 1 :], end)) + 1
+        last = min(first + -(-n // size) * size, n_tasks)
+        one, part = slice(first, last), batch.tasks(first, last)
+        starts = known and KnownStarts(known.parameters, known.rows[one])
+        filled = None if parameters is None else parameters[one]
+        found = go(state, part, starts, filled, history[one], options)
+        bad += [(first + t, problem) for t, problem in found]
+        if bad and options.stops:
+            break
+        follow_rows(state, part.without([t for t, _ in found]))
+        first = last
+    return bad
+
+
+def follow_rows(state: State, batch: Batch) -> None:
+    """Add rows to the model of all rows, and move the initialization when it is due."""
+    objective, leader = state.algorithm.learner.objective, state.row_leader
+    assert objective is not None and leader is not None
+    if not batch.n_tasks:
+        return
+    if not leader.n_rows:
+        leader.start_at(state.phi)
+    with np.errstate(over="ignore", invalid="ignore"):
+        leader.observe(batch.joined(), objective)
+        if leader.rows_to_go <= 0:
+            leader.solve()
+            state.moves += state.n_tasks * (leader.leader - state.phi)
+            state.phi = leader.leader.copy()
 
 
 def _learn_compiled(
@@ -114,30 +161,44 @@ def _learn_compiled(
     algorithm, n_tasks = state.algorithm, batch.n_tasks
     bad: Bad = []
     first = 0
-    while True:
-        first = _kernels.learn_tasks(
+    while first < n_tasks:
+        # A part of the tasks ends before the one that replaces the draw last. If tasks
+        # may be left out, every replacement may turn out to be the last one.
+        if options.stops:
+            state.pass_draws(state.n_tasks + n_tasks - first)
+        draw, n_more = None, state.next_draw - state.n_tasks - 1
+        if not n_more:
+            draw = state.snapshot()
+            n_more = n_tasks if options.stops and not draw.at_first else 1
+        last = min(first + n_more, n_tasks)
+        stop = _kernels.learn_tasks(
             batch,
             first,
-            n_tasks,
+            last,
             algorithm.plan,
             state.phi,
             state.rule_state,
             state.meta_state,
-            state.n_tasks + first - len(bad),
+            state.n_tasks,
             known_parameters,
             known_rows,
             history,
             parameters,
             None,
+            state.moments.array,
+            state.phi_given,
+            state.moves,
         )
-        if first == n_tasks:
-            break
-        bad.append((first, algorithm.learner.divergence()))
-        if options.stops:
-            break
-        first += 1
-    state.n_tasks += n_tasks - len(bad)
-    state.n_skipped += len(bad)
+        state.n_tasks += stop - first
+        if draw is not None and stop > first:
+            state.replace_draw(draw)
+        first = stop
+        if stop < last:
+            bad.append((stop, algorithm.learner.divergence()))
+            state.n_skipped += 1
+            if options.stops:
+                break
+            first += 1
     return bad
 
 
@@ -249,16 +310,18 @@ class MetaBatch:
         self._raw_tasks = [
             self._batch.task(t, (state.seed, seed + t)) for t in range(self._n)
         ]
+        self._without_units: list[int] = []  # not finite, or too large for a square
         self.coordinates = self._fix_units()
         self._learner = algorithm.learner
         if self.coordinates is not None:
             self._learner = algorithm.learner.in_units(self.coordinates)
-            if not (state.n_tasks or state.phi_given):  # it is in the first units
-                state.phi = self.coordinates.to_raw(algorithm.first(state.seed))
         self._known = known
         if known is not None:
             self._known = KnownStarts(known.parameters, known.rows[first:last])
-        self.phi = self._inside(state.phi)
+        self._raw_phi = state.phi
+        if self.coordinates is not None and state.start.at_first:
+            self._raw_phi = self.coordinates.to_raw(algorithm.first(state.seed))
+        self.phi = self._inside(self._raw_phi)
         self._tasks = self._raw_tasks
         if self.coordinates is not None:
             with np.errstate(over="ignore", invalid="ignore"):  # of bad tasks
@@ -277,12 +340,14 @@ class MetaBatch:
         if not algorithm.standardize:
             return None
         self._moments = before.copy()
-        for task in self._raw_tasks:
-            if task.is_finite:
-                self._moments.observe(task, centered=algorithm.centers)
-        if not self._moments.n_rows:  # no task can be learned
-            d = self._moments.mean.size - 1
-            return algorithm.learner.units(Coordinates(np.zeros(d), np.zeros(d)))
+        for t, task in enumerate(self._raw_tasks):
+            moments = self._moments.copy()
+            with np.errstate(over="ignore", invalid="ignore"):
+                moments.observe(task, centered=algorithm.centers)
+            if np.isfinite(moments.array).all():
+                self._moments = moments
+            else:
+                self._without_units.append(t)
         return algorithm.units(self._moments, before)
 
     def _inside(self, parameter: np.ndarray) -> np.ndarray:
@@ -293,13 +358,13 @@ class MetaBatch:
     def _raw_start(self, t: int) -> np.ndarray:
         """Where task t starts, raw."""
         if self._known is None or self._known.rows[t] < 0:
-            return self._state.phi
+            return self._raw_phi
         return self._known.parameters[self._known.rows[t]]
 
     def _start(self, t: int) -> np.ndarray:
         """Where task t starts, in units."""
         raw = self._raw_start(t)
-        return self.phi if raw is self._state.phi else self._inside(raw)
+        return self.phi if raw is self._raw_phi else self._inside(raw)
 
     @property
     def bad(self) -> Bad:
@@ -336,8 +401,7 @@ class MetaBatch:
         vars(part).update(vars(self), _runs=[], _raw_tasks=[], _moments=None)
         inside = slice(first, last)
         part._tasks = [None] * first + self._tasks[inside]
-        phi, known = self._state.phi, self._known
-        part._batch, part._state = None, SimpleNamespace(phi=phi)
+        part._batch, part._state, known = None, None, self._known
         if known is not None:
             rows = np.full(last, -1)
             is_known = known.rows[inside] >= 0
@@ -393,6 +457,8 @@ class MetaBatch:
     def _record(self, t: int, run: Run, runs: Runs) -> None:
         """Fill entry t with what a run gave."""
         outcome, problem, parameter = run.outcome, run.outcome.problem, None
+        if run.number - self._first in self._without_units:
+            problem = self._learner.divergence()
         if problem is None:
             parameter, problem = self._parameter.of(run)
         distance = np.nan
@@ -416,6 +482,16 @@ class MetaBatch:
 
     # ---- move
 
+    @property
+    def raw_objective(self) -> Objective | None:
+        """What the learner minimises, for raw targets."""
+        return self._algorithm.learner.objective
+
+    @property
+    def raw_phi(self) -> np.ndarray:
+        """The shared initialization, raw."""
+        return self._raw_phi.copy()
+
     def raw_parameters(self) -> np.ndarray:
         """The raw parameters of the tasks."""
         found = self.leading.parameters
@@ -425,15 +501,20 @@ class MetaBatch:
         inside = np.array([self._start(t) for t in range(self._n)])
         return starts + self.coordinates.displacement(found - inside)
 
-    def move(self) -> None:
-        """Learn the step size, and move towards the weighted mean of the parameters."""
+    def move(self) -> float:
+        """Learn the step size, and move towards the weighted mean of the parameters.
+
+        Returns the share of the way.
+        """
         state, algorithm = self._state, self._algorithm
         learned = np.flatnonzero(self.leading.done)
+        draws = state.next_draw <= state.n_tasks + len(learned)
+        draw = state.snapshot() if draws else None
         if len(self._runs) > 1:
             self._judge()
         state.n_skipped += self._n - len(learned)
         if not learned.size:
-            return
+            return 0.0
         weights = np.sqrt(self.leading.history["n_samples"][learned])
         self._observe_runs(learned)
         is_first = state.n_tasks == 0 and not state.phi_given
@@ -451,7 +532,11 @@ class MetaBatch:
                     task = self._raw_tasks[t]
                     self._moments.observe(task, centered=algorithm.centers)
             state.moments = self._moments
-        state.phi += step
+        state.phi = self._raw_phi + step
+        state.moves += n_tasks * step
+        while draw is not None and state.next_draw <= n_tasks:
+            state.replace_draw(draw)
+        return share
 
     def _observe_runs(self, learned: np.ndarray) -> None:
         """Let the rules learn from the tasks."""
@@ -504,39 +589,3 @@ def map_chunks(
     edges = np.linspace(1, n_tasks, n_chunks + 1).astype(int).tolist()
     parts = [(tasks.part(*one), k, *one) for one in pairwise(edges)]
     return done + in_processes(MetaBatch.run_chunk, parts, n_jobs)
-
-
-def check_outcome(
-    outcome: Any,
-    learner: InnerLearner,
-    shape: tuple[int, int],
-    n_samples: int,
-    eta: np.ndarray,
-    average: bool,
-) -> Outcome:
-    """The outcome of a learner, or an error that names its first wrong field."""
-    name = f"{type(learner).__name__}.run"
-    if not isinstance(outcome, Outcome):
-        raise TypeError(f"{name} must return an Outcome. Got {outcome!r}.")
-    if outcome.problem is not None:
-        return outcome
-    expected = (
-        ("last", shape, True),
-        ("average", shape, average),
-        ("losses", (n_samples,), Capability.LOSSES in learner.can),
-        ("grad_sq", eta.shape, Capability.GRADIENTS in learner.can),
-    )
-    for field, size, is_required in expected:
-        value = getattr(outcome, field)
-        if value is None and not is_required:
-            continue
-        is_array = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
-        if not is_array or value.shape != size:
-            raise ValueError(
-                f"{name} must return an Outcome whose `{field}` is an array of numbers "
-                f"of shape {size}. Got {value!r}."
-            )
-        if not isfinite(value.sum()) and not np.isfinite(value).all():
-            problem = f"{name} returned NaN or infinity in `{field}` of its Outcome"
-            return outcome._replace(problem=problem)
-    return outcome

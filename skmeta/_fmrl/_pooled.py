@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from skmeta._batch import Batch, Objective
+from skmeta._fmrl._algorithm import Algorithm
+from skmeta._fmrl._row_leader import RowLeader
 from skmeta._solvers import TaskLoss, minimize
 from skmeta._sparse import check_indices
 from skmeta.losses import Loss
@@ -35,15 +37,11 @@ def pooled(
     """
     phi = np.zeros(shape)
     check_indices(batch.X)
-    usable = _finite_tasks(batch)
-    if not usable.any():
+    batch = usable(batch)
+    if not batch.n_tasks:
         return phi, 0.0
-    lengths = np.diff(batch.starts)
-    rows = np.flatnonzero(np.repeat(usable, lengths))
-    rows = rows if batch.order is None else batch.order[0, rows]
-    X, y = batch.X[rows], batch.y[rows]
+    X, y, weight = (rows := batch.joined()).X, rows.y, rows.weight
     X = np.asarray(X.toarray() if sp.issparse(X) else X, dtype=np.float64)
-    weight = None if batch.sample_weight is None else batch.sample_weight[rows]
     bias = objective.bias
     center, scale = _location_and_scale(X, weight, bias)
     offset, strength = 0.0, RIDGE
@@ -60,11 +58,30 @@ def pooled(
     size = np.linalg.norm(phi.ravel(), objective.order)
     if size > objective.radius:
         phi *= objective.radius / size
-    return phi, float(np.sqrt(lengths[usable]).sum())
+    return phi, float(np.sqrt(np.diff(batch.starts)).sum())
 
 
-def _finite_tasks(batch: Batch) -> np.ndarray:
-    """Which tasks hold neither NaN nor infinity."""
+def first_row_leader(
+    algorithm: Algorithm, phi: np.ndarray, batch: Batch | None
+) -> RowLeader | None:
+    """The model of all rows that the initialization will follow, if it does.
+
+    `batch` is that whose rows phi was computed from, if it was.
+    """
+    rule: Any = algorithm.meta_step_size
+    if not rule.follows_rows:
+        return None
+    objective = algorithm.learner.objective
+    assert objective is not None
+    leader = RowLeader(algorithm.shape, rule.penalties, objective.bias)
+    if batch is not None:
+        leader.start_at(phi)
+        leader.observe(usable(batch).joined(), objective)
+    return leader
+
+
+def usable(batch: Batch) -> Batch:
+    """The batch of the tasks that hold neither NaN nor infinity."""
     X, finite = batch.X, np.isfinite(batch.y)
     if sp.issparse(X):
         row_of_value = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
@@ -73,7 +90,8 @@ def _finite_tasks(batch: Batch) -> np.ndarray:
         finite &= np.isfinite(X).all(axis=1)
     if batch.order is not None:
         finite = finite[batch.order[0]]
-    return np.logical_and.reduceat(finite, batch.starts[:-1])
+    bad = ~np.logical_and.reduceat(finite, batch.starts[:-1])
+    return batch.without(np.flatnonzero(bad).tolist())
 
 
 def _location_and_scale(

@@ -29,20 +29,24 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         `partial_fit` and settable `coef_` and `intercept_`; `MLPRegressor`, or
         `NeuralNetRegressor` of skorch (:doc:`/networks`); or an estimator with a method
         `inner_learner` (:class:`skmeta.linear_model.InnerLearner`).
-    step_size : float, {'fixed', 'doubling', 'isotropic', 'per_coordinate'} or \
-            StepSize, default=None
+    step_size : float, {'fixed', 'doubling', 'similarity_ftl', 'ewoo', 'isotropic', \
+            'per_coordinate', 'full_matrix'} or StepSize, default=None
         Step size within a task: a number > 0, a name, or an object of
         :mod:`skmeta.step_size`. 'fixed' is the step size of the inner learner; the
         others are learned from task to task. None: 'per_coordinate', the most accurate
         in measurements, if the inner learner takes one step size per parameter;
         'isotropic' for `update='eg'`; 'fixed' otherwise.
     meta_step_size : float, {'ftl', 'aogd'} or MetaStepSize, default='ftl'
-        How far the shared initialization moves towards the parameter of a finished
-        task, as a share of the distance: a constant in [0, 1] (Reptile), a name, or an
-        object of :mod:`skmeta.meta_step_size`. 0 is single-task learning; with 1 every
-        task starts at the parameter of the previous one. With 'ftl' the initialization
-        is the mean of all task parameters, weighted by the root of the number of their
-        samples; 'aogd' is another name of 'ftl'.
+        How the shared initialization moves after a task: by a constant share in [0, 1]
+        of the way to the parameter of the task (Reptile), by a name, or by an object of
+        :mod:`skmeta.meta_step_size`. 0 is single-task learning; with 1 every task
+        starts at the parameter of the previous one. 'ftl' follows the leader. In the
+        papers, and by `FollowTheLeader()`, this is the mean of all task parameters,
+        weighted by the root of the number of their samples. With the default
+        `step_size`, `task_parameter` and `standardize`, it is the best single model for
+        all rows so far, `FollowTheRows()`, the most accurate in measurements, if the
+        inner learner has a loss and the parameter is small enough. 'aogd' is another
+        name of `FollowTheLeader()`.
     task_parameter : {'last', 'average', 'regularized', 'optimum'}, default='last'
         The parameter that represents a finished task: the last iterate; the average of
         the iterates at which gradients were taken; the minimiser of the task's loss
@@ -100,8 +104,8 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
     verbose : int, default=0
         Whether to print one line per pass.
     random_state : int, RandomState instance or None, default=None
-        Used if the inner learner shuffles or draws its first weights, unless it has an
-        own `random_state`.
+        Used to draw `init_draw_`, and if the inner learner shuffles or draws its first
+        weights, unless it has an own `random_state`.
 
     Attributes
     ----------
@@ -110,11 +114,19 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
     intercept_ : ndarray of shape (1,)
         Intercept of the shared initialization.
     init_ : ndarray of shape (n_features + 1,) or (n_parameters,)
-        The shared initialization as one array, as `init` accepts it. The only form for
-        a network, which has no `coef_`, `intercept_`, `task_coef_`, `task_intercept_`.
+        The shared initialization as one array, as `init` accepts it, with the intercept
+        last. For a network it is flat, and the only form: there are no `coef_`,
+        `intercept_`, `task_coef_` and `task_intercept_`.
+    init_draw_ : ndarray of the shape of `init_`
+        One of the shared initializations phi_1, ..., phi_T with which the tasks so far
+        started, drawn uniformly; raw, as the parameter `init`. It depends on
+        `random_state`. `adapt` with ``init='draw'`` starts there.
+    init_mean_ : ndarray of the shape of `init_`
+        The mean of phi_1, ..., phi_T; raw. `adapt` with ``init='mean'`` starts there.
     step_size_ : float or ndarray of shape (n_outputs, n_features + 1)
         Step size of the next task if it is as long as the last one, in the units in
-        which tasks are learned. With one per parameter, that of the intercept is last.
+        which tasks are learned. With one per parameter, that of the intercept is last;
+        of matrices, the diagonals.
     task_labels_ : ndarray of shape (n_tasks,)
         Labels of the known tasks, in order of first appearance.
     task_coef_ : ndarray of shape (n_tasks, ...)
@@ -146,9 +158,9 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
     -----
     Task t starts at the shared initialization phi_t, and theta_t is its task parameter.
     Then phi_{t+1} = phi_t + a_t (theta_t - phi_t), with a_t from the meta step size
-    [1]_. Learned step sizes follow [1]_ ('doubling') and [2]_ ('isotropic',
-    'per_coordinate'). Tasks are learned in order of first appearance. Parameters are
-    float64, whatever the type of X.
+    [1]_. Learned step sizes follow [1]_ ('doubling') and [2]_ (the others). Tasks are
+    learned in order of first appearance. Parameters are float64, whatever the type of
+    X.
 
     With `standardize`, phi_t is converted when the units change, so that its
     predictions stay the same; the state of a step size is not converted. The first task

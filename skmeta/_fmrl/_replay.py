@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from skmeta._fmrl._loop import MetaBatch
+import numpy as np
+
+from skmeta._fmrl._loop import MetaBatch, follow_rows
 from skmeta._fmrl._state import State
 from skmeta._meta._input import Reading
 from skmeta._meta._record import Record
@@ -16,7 +18,7 @@ def replay(state: State, reading: Reading, meta_batch_size: int) -> Iterator[Rec
     Raises
     ------
     ValueError
-        If a task cannot be learned or has no optimum.
+        If a task cannot be learned.
     """
     batch, algorithm = reading.batch, state.algorithm
     objective = algorithm.learner.objective
@@ -29,16 +31,36 @@ def replay(state: State, reading: Reading, meta_batch_size: int) -> Iterator[Rec
         tasks.run(1)
         for t, reason in tasks.bad:
             raise ValueError(reading.problem(t, reason))
-        for t in range(first, last):
-            yield _record(tasks, t - first, reading)
-        tasks.move()
+        parameters = tasks.raw_parameters()
+        records = [
+            _record(tasks, t, reading, parameter)
+            for t, parameter in enumerate(parameters)
+        ]
+        share = tasks.move()
+        if state.row_leader is not None:
+            follow_rows(state, batch.tasks(first, last))
+        elif len(records) == 1:
+            records = [records[0].with_share(share)]
+        yield from records
 
 
-def _record(tasks: MetaBatch, t: int, reading: Reading) -> Record:
+def _record(
+    tasks: MetaBatch, t: int, reading: Reading, parameter: np.ndarray
+) -> Record:
     run = tasks.run_leader(t)
-    label = None if reading.labels is None else reading.labels[run.number]
-    name = reading.name(run.number)
-    learner, task = run.learner, run.task
+    objective = tasks.raw_objective
+    assert objective is not None
     return Record.of(
-        label, name, learner, task, run.start, run.eta, run.outcome, tasks.coordinates
+        label=None if reading.labels is None else reading.labels[run.number],
+        name=reading.name(run.number),
+        learner=run.learner,
+        raw_objective=objective,
+        task=run.task,
+        raw_task=reading.batch.task(run.number),
+        start=run.start,
+        eta=run.eta,
+        outcome=run.outcome,
+        coordinates=tasks.coordinates,
+        parameter=parameter,
+        initialization=tasks.raw_phi,
     )

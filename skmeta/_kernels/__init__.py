@@ -7,7 +7,7 @@ from typing import Any
 
 KERNELS = {
     "_leaders": ("logistic_leaders", "ridge_leaders", "roots"),
-    "_loops": ("LOSSES", "encode_labels", "run_task", "score_rows"),
+    "_loops": ("LOSSES", "add_products", "encode_labels", "run_task", "score_rows"),
 }
 # Without a twin: `LOSSES`, the losses that these know, is empty in the NumPy module.
 COMPILED_ONLY = {"_loops": ("Plan", "learn_tasks")}

@@ -66,9 +66,6 @@ static void unpack(double *theta, const double *padded, const Shape *shape)
     }
 }
 
-/* Processors do not see far enough ahead where the next block is this far away. */
-enum { LONG_ROW = 256 };
-
 typedef struct {
     const double *x[4]; /* `width` values each */
     double y[4];
@@ -105,10 +102,28 @@ static void copy_rows(
     }
 }
 
-/* Rows in single precision, and those that fill no vector, are copied. */
+/* To `buffers`, in units. */
+INLINE void standardize_block(
+    Block *block, const Matrix *X, const Shape *shape, const Reading *reading,
+    double *buffers)
+{
+    ptrdiff_t begin[4];
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++) {
+        begin[a] = block->row[a] * X->n_features;
+        block->y[a] = target_in_units(block->y[a], reading->units);
+        block->x[a] = buffers + a * shape->width;
+    }
+    if (X->doubles)
+        standardize(buffers, X, 0, begin, 4, reading);
+    else
+        standardize(buffers, X, 1, begin, 4, reading);
+}
+
+/* Rows in units, in single precision, and those that fill no vector, are copied. */
 INLINE void fetch(
     Block *block, const Data *data, ptrdiff_t n_pass, ptrdiff_t position,
-    const Task *task, const Shape *shape, double *buffers)
+    const Task *task, const Shape *shape, const Reading *reading, double *buffers)
 {
     const ptrdiff_t left = task->end - position, d = shape->n_features;
     const Matrix *X = &data->X;
@@ -120,6 +135,10 @@ INLINE void fetch(
     for (int a = 0; a < 4; a++) block->y[a] = data->y[block->row[a]];
     if (data->weight)
         for (int a = 0; a < 4; a++) block->weight[a] = data->weight[block->row[a]];
+    if (reading) {
+        standardize_block(block, X, shape, reading, buffers);
+        return;
+    }
     if (X->doubles && d >= LANES) {
 #pragma GCC unroll 4
         for (int a = 0; a < 4; a++) block->x[a] = X->doubles + block->row[a] * d;
@@ -432,10 +451,11 @@ INLINE void learn_block_of(
 #undef LEARN
 }
 
-/* As `learn_samples`, with padded parameters. */
+/* As `learn_samples`, with padded parameters. `reading` (or NULL) says how rows are read
+ * in units; they have the shape of a padded parameter then. */
 static int learn_blocks(
-    const Data *data, const Inner *inner, const Shape *shape, Task *task,
-    double *scratch)
+    const Data *data, const Inner *inner, const Shape *shape, const Reading *reading,
+    Task *task, double *scratch)
 {
     const ptrdiff_t n = in_fours(shape->n_outputs);
     double *scores = scratch, *buffers = scratch + 4 * n;
@@ -444,7 +464,7 @@ static int learn_blocks(
     Block block = {.weight = {1.0, 1.0, 1.0, 1.0}};
     for (ptrdiff_t n_pass = 0; n_pass < inner->max_iter; n_pass++) {
         for (ptrdiff_t position = task->begin; position < task->end; position += 4) {
-            fetch(&block, data, n_pass, position, task, shape, buffers);
+            fetch(&block, data, n_pass, position, task, shape, reading, buffers);
             if (shape->n_outputs == 1)
                 score_one_output(&block, shape, task->theta, inner->bias, scores);
             else

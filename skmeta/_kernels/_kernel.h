@@ -51,7 +51,7 @@ typedef struct {
  * `_step_sizes.h`. `n_etas` is 1, or the number of parameters. */
 typedef struct {
     int step_size;
-    double step_size_parameters[3];
+    double step_size_parameters[5];
     ptrdiff_t n_etas;
     const double *eta0;
     int divide_by_root;
@@ -60,15 +60,33 @@ typedef struct {
     int average;
 } Rules;
 
+/* Whether tasks are learned in units learned from their rows, and how. */
+typedef struct {
+    int learned;
+    int centers;          /* there is an intercept */
+    int degree;           /* of the loss in the unit of the target; 0: it has none */
+    int scales_parameter; /* of the loss, with the target */
+} Units;
+
+/* The candidates of a step size differ in its parameters only. The state of each is
+ * `state_size` doubles behind that of the one before. */
+typedef struct {
+    const Rules *candidates;
+    ptrdiff_t n_candidates, state_size;
+    Units units;
+} Algorithm;
+
 typedef struct {
     const char *name;
     int one_for_all; /* does not learn a step size per parameter */
+    ptrdiff_t n_parameters;
     ptrdiff_t (*state_size)(ptrdiff_t n_etas);
     void (*propose)(const Rules *, const double *rule_state, ptrdiff_t m, double *eta);
     /* `displacement` of every parameter, if there is a step size for each, and its
-     * norm `distance`; `n_tasks` counts this task */
+     * norm `distance`; m samples; `n_tasks` counts this task */
     void (*observe)(const Rules *, double *rule_state, const double *displacement,
-                    double distance, const double *grad_sq, double n_tasks);
+                    double distance, const double *grad_sq, ptrdiff_t m,
+                    double n_tasks);
 } StepSize;
 
 typedef struct {
@@ -77,7 +95,8 @@ typedef struct {
     /* of a task of this weight, before `add` has changed the state */
     double (*share)(const double *parameters, const double *meta_state, double n_tasks,
                     double weight);
-    void (*add)(double *meta_state, double weight);
+    void (*add)(const double *parameters, double *meta_state, double n_tasks,
+                double weight);
 } MetaStepSize;
 
 typedef struct {
@@ -100,6 +119,10 @@ typedef struct {
     const ptrdiff_t *starts;
     ptrdiff_t first, last, n_tasks;
     double *phi, *rule_state, *meta_state;
+    double *moments; /* n_rows, then means and sums of squares, each of the features
+                      * and the target; NULL without units */
+    int phi_given;   /* not: the first task starts at zero in its units */
+    double *moves; /* sum of the moves of phi, each times the number of its task */
     const double *own;
     const ptrdiff_t *own_index;
     ptrdiff_t n_own;
@@ -111,7 +134,7 @@ typedef struct {
 typedef struct {
     enum Outcome (*run_task)(const Data *, const Inner *, const OneTask *);
     /* the first task that failed, or `last`; or a negative outcome */
-    ptrdiff_t (*learn_tasks)(const Data *, const Inner *, const Rules *,
+    ptrdiff_t (*learn_tasks)(const Data *, const Inner *, const Algorithm *,
                              const ManyTasks *);
     enum Outcome (*score_rows)(const Matrix *, const ptrdiff_t *index,
                                const double *parameters, ptrdiff_t n_parameters,

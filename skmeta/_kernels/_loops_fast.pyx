@@ -12,6 +12,7 @@ from cpython.buffer cimport (
 )
 
 from libc.math cimport NAN
+from libc.stdlib cimport calloc, free
 
 import numpy as np
 
@@ -52,7 +53,7 @@ cdef extern from "_kernel.h":
 
     ctypedef struct Rules:
         int step_size
-        double step_size_parameters[3]
+        double step_size_parameters[5]
         Py_ssize_t n_etas
         const double* eta0
         int divide_by_root
@@ -60,9 +61,18 @@ cdef extern from "_kernel.h":
         double meta_parameters[3]
         int average
 
+    ctypedef struct Units:
+        int learned, centers, degree, scales_parameter
+
+    ctypedef struct Algorithm:
+        const Rules* candidates
+        Py_ssize_t n_candidates, state_size
+        Units units
+
     ctypedef struct StepSize:
         const char* name
         int one_for_all
+        Py_ssize_t n_parameters
         Py_ssize_t (*state_size)(Py_ssize_t)
 
     ctypedef struct MetaStepSize:
@@ -86,6 +96,9 @@ cdef extern from "_kernel.h":
         double* phi
         double* rule_state
         double* meta_state
+        double* moments
+        int phi_given
+        double* moves
         const double* own
         const Py_ssize_t* own_index
         Py_ssize_t n_own
@@ -96,7 +109,7 @@ cdef extern from "_kernel.h":
     ctypedef struct Kernel:
         Outcome (*run_task)(const Data*, const Inner*, const OneTask*) nogil
         Py_ssize_t (*learn_tasks)(
-            const Data*, const Inner*, const Rules*, const ManyTasks*
+            const Data*, const Inner*, const Algorithm*, const ManyTasks*
         ) nogil
         Outcome (*score_rows)(
             const Matrix*, const Py_ssize_t*, const double*, Py_ssize_t, Py_ssize_t,
@@ -393,52 +406,85 @@ cdef class Plan:
     ----------
     ogd : inner learner with `loss`, `update`, `radius`, `bias` and `max_iter`
         Its loss has a compiled version.
-    step_size : {'fixed', 'doubling', 'aruba'}
-    step_size_parameters : up to 3 floats
-        Doubling: gamma, lipschitz. ARUBA: eps, zeta, p.
+    step_size : {'fixed', 'doubling', 'similarity_ftl', 'aruba'}
+    step_size_parameters : floats
+        Doubling: gamma, lipschitz. SimilarityFTL: eps, lipschitz. ARUBA: eps, zeta, p,
+        the factor of squared gradients, and the share of the state that is kept.
     n_etas : int
         1, or the number of parameters for one step size each.
     eta0 : float64 ndarray of n_etas entries
         The step size of 'fixed'; read by no other.
     divide_by_root : bool
         Whether 'fixed' divides eta0 by the root of the number of samples.
-    meta_step_size : {'ftl', 'constant', 'linear'}
+    meta_step_size : {'ftl', 'discounted', 'constant', 'linear'}
     meta_parameters : floats
-        Constant: the share. Linear: the first share, the final one and the number of
-        tasks between them, at least 2.
+        Discounted: the half-life. Constant: the share. Linear: the first share, the
+        final one and the number of tasks between them, at least 2.
     average : bool
         Whether a task's parameter is the mean iterate, or the last one.
+    candidates : list of tuples of floats, or None
+        The parameters of the candidates of a step size that has several. Their states
+        follow one another, each with the sum of its losses behind it, n_etas times.
+    units : tuple of (bool, int, bool), or None
+        For tasks that are learned in units: whether there is an intercept; the degree
+        of the loss in the unit of the target, 0 if the target is left as it is; whether
+        the parameter of the loss is in that unit.
     """
 
     cdef Inner inner
-    cdef Rules rules
+    cdef Algorithm algorithm
+    cdef Rules* rules
     cdef object eta0, arguments
 
     def __cinit__(
         self, ogd, *, step_size, step_size_parameters, Py_ssize_t n_etas, eta0,
         bint divide_by_root, meta_step_size, meta_parameters, bint average,
+        candidates=None, units=None,
     ):
+        cdef Py_ssize_t k
+        self.arguments = (ogd, {
+            "step_size": step_size, "step_size_parameters": step_size_parameters,
+            "n_etas": n_etas, "eta0": eta0, "divide_by_root": divide_by_root,
+            "meta_step_size": meta_step_size, "meta_parameters": meta_parameters,
+            "average": average, "candidates": candidates, "units": units,
+        })
+        read_inner(ogd, &self.inner)
+        each = [step_size_parameters] if candidates is None else candidates
+        if not each:
+            raise ValueError("A step size has at least one candidate.")
+        self.rules = <Rules*> calloc(len(each), sizeof(Rules))
+        if self.rules == NULL:
+            raise MemoryError()
+        self.read_rules(step_size, n_etas, eta0, meta_step_size, meta_parameters)
+        self.rules.divide_by_root, self.rules.average = divide_by_root, average
+        for k in range(len(each)):
+            self.rules[k] = self.rules[0]
+            self.read_parameters(&self.rules[k], step_size, each[k])
+        self.algorithm.candidates = self.rules
+        self.algorithm.n_candidates = len(each)
+        self.algorithm.state_size = (
+            kernel.step_sizes[self.rules.step_size].state_size(n_etas)
+        )
+        if candidates is not None:
+            self.algorithm.state_size += n_etas
+        if units is not None:
+            self.read_units(units)
+
+    cdef int read_rules(
+        self, step_size, Py_ssize_t n_etas, eta0, meta_step_size, meta_parameters
+    ) except -1:
         cdef Py_ssize_t k
         if step_size not in STEP_SIZES or meta_step_size not in META_STEP_SIZES:
             raise ValueError(
                 f"There is no compiled version of step_size={step_size!r} with "
                 f"meta_step_size={meta_step_size!r}."
             )
-        self.arguments = (
-            ogd, step_size, tuple(step_size_parameters), n_etas, eta0, divide_by_root,
-            meta_step_size, tuple(meta_parameters), average,
-        )
-        read_inner(ogd, &self.inner)
         self.rules.step_size = STEP_SIZES[step_size]
         self.rules.meta_step_size = META_STEP_SIZES[meta_step_size]
         if n_etas < 1 or (
             n_etas > 1 and kernel.step_sizes[self.rules.step_size].one_for_all
         ):
             raise ValueError(f"step_size={step_size!r} cannot have n_etas={n_etas}.")
-        if len(step_size_parameters) > 3:
-            raise ValueError("A step size has at most three parameters.")
-        for k in range(len(step_size_parameters)):
-            self.rules.step_size_parameters[k] = step_size_parameters[k]
         k = kernel.meta_step_sizes[self.rules.meta_step_size].n_parameters
         if len(meta_parameters) < k or len(meta_parameters) > 3:
             raise ValueError(
@@ -448,36 +494,46 @@ cdef class Plan:
         for k in range(len(meta_parameters)):
             self.rules.meta_parameters[k] = meta_parameters[k]
         self.rules.n_etas = n_etas
-        self.rules.divide_by_root, self.rules.average = divide_by_root, average
         if step_size == "fixed":
             self.eta0 = np.array(eta0, dtype=np.float64, order="C")
             self.rules.eta0 = doubles("eta0", self.eta0, n_etas)
+        return 0
+
+    cdef int read_parameters(self, Rules* rules, name, parameters) except -1:
+        cdef Py_ssize_t k
+        k = kernel.step_sizes[rules.step_size].n_parameters
+        if len(parameters) != k:
+            raise ValueError(
+                f"step_size={name!r} has {k} parameters. Got {tuple(parameters)}."
+            )
+        for k in range(len(parameters)):
+            rules.step_size_parameters[k] = parameters[k]
+        return 0
+
+    cdef int read_units(self, arguments) except -1:
+        cdef Units* units = &self.algorithm.units
+        units.learned = True
+        units.centers, units.degree, units.scales_parameter = arguments
+        if not 0 <= units.degree <= 2:
+            raise ValueError(f"There is no loss of degree {units.degree}.")
+        return 0
+
+    def __dealloc__(self):
+        free(self.rules)
 
     def __reduce__(self):
         return _remake, self.arguments
 
 
-def _remake(
-    ogd, step_size, step_size_parameters, n_etas, eta0, divide_by_root, meta_step_size,
-    meta_parameters, average,
-):
+def _remake(ogd, arguments):
     """The plan of these arguments; a module's function can be pickled by name."""
-    return Plan(
-        ogd,
-        step_size=step_size,
-        step_size_parameters=step_size_parameters,
-        n_etas=n_etas,
-        eta0=eta0,
-        divide_by_root=divide_by_root,
-        meta_step_size=meta_step_size,
-        meta_parameters=meta_parameters,
-        average=average,
-    )
+    return Plan(ogd, **arguments)
 
 
 def learn_tasks(
     batch, Py_ssize_t first, Py_ssize_t last, Plan plan not None, phi, rule_state,
     meta_state, Py_ssize_t n_tasks, own, own_index, history, parameters, grad_sq,
+    moments=None, bint phi_given=True, moves=None,
 ):
     """Learn from tasks `first` to `last` - 1; return the first that failed, or `last`.
 
@@ -487,8 +543,13 @@ def learn_tasks(
     changes nothing else.
 
     After every task `phi` and the states of the step size and of the meta step size
-    move. With `grad_sq` they stay: the tasks are a meta-batch, and row t of `grad_sq`
-    takes the task's sums of squared gradients.
+    move, and `moves` (or None) takes the move of `phi` times the number of the task,
+    counted from 1. With `grad_sq` they stay: the tasks are a meta-batch, and row t of
+    `grad_sq` takes the task's sums of squared gradients.
+
+    `moments` are those that the units are learned from, the array of a
+    `skmeta._units.Moments`; they move with `phi`. Unless `phi_given`, the first task of
+    all starts at zero in its units.
 
     Raises ValueError where arrays do not fit together or X is corrupt. `phi` has not
     changed then; the states may hold the tasks before the first corrupt row.
@@ -497,7 +558,9 @@ def learn_tasks(
     cdef Inner inner = plan.inner
     cdef ManyTasks tasks
     cdef Py_ssize_t done, size, n_all
-    cdef Py_ssize_t n_etas = plan.rules.n_etas
+    cdef Algorithm* algorithm = &plan.algorithm
+    cdef const Rules* rules = algorithm.candidates
+    cdef Py_ssize_t n_etas = rules.n_etas
     X, y, weight, starts, order = batch
     read_data(X, y, weight, order, &data)
     size = size_of("phi", phi, &data.X)
@@ -512,12 +575,13 @@ def learn_tasks(
     tasks.phi = writable("phi", phi, size)
     tasks.rule_state = writable(
         "The state of the step size", rule_state,
-        kernel.step_sizes[plan.rules.step_size].state_size(n_etas),
+        algorithm.n_candidates * algorithm.state_size,
     )
     tasks.meta_state = writable(
         "The state of the meta step size", meta_state,
-        kernel.meta_step_sizes[plan.rules.meta_step_size].state_size,
+        kernel.meta_step_sizes[rules.meta_step_size].state_size,
     )
+    tasks.moves = writable("moves", moves, size)
     tasks.own, tasks.own_index, tasks.n_own = NULL, NULL, 0
     if own_index is not None:
         tasks.n_own = len(own)
@@ -526,10 +590,35 @@ def learn_tasks(
     tasks.history = records(history, last)
     tasks.parameters = row_per_task("parameters", parameters, last, size)
     tasks.grad_sq = row_per_task("grad_sq", grad_sq, last, n_etas)
+    tasks.moments, tasks.phi_given = NULL, phi_given
     if rule_state is None or meta_state is None:
         raise ValueError("The state of the step size or of the meta step size is None.")
+    if algorithm.units.learned:
+        tasks.moments = writable("moments", moments, 2 * data.X.n_features + 3)
+        if tasks.moments == NULL or data.X.indices != NULL:
+            raise ValueError("Units are learned from dense rows and from moments.")
+    if tasks.grad_sq != NULL and (algorithm.n_candidates > 1 or tasks.moments != NULL):
+        raise ValueError("A meta-batch has one candidate, and no units.")
     with nogil:
-        done = kernel.learn_tasks(&data, &inner, &plan.rules, &tasks)
+        done = kernel.learn_tasks(&data, &inner, algorithm, &tasks)
     if done < 0:
         raise refusal(done)
     return done
+
+
+def add_products(
+    const double[:, ::1] rows, const double[::1] weight, double[:, ::1] sums
+):
+    """sums += weight_i * outer(rows_i, rows_i), row by row."""
+    cdef Py_ssize_t n = rows.shape[1], i, j, k
+    cdef double w
+    if len(weight) != len(rows) or len(sums) != n or sums.shape[1] != n:
+        raise ValueError("The sums and the weights do not fit the rows.")
+    if not n or not len(rows):
+        return
+    with nogil:
+        for i in range(rows.shape[0]):
+            for j in range(n):
+                w = weight[i] * rows[i, j]
+                for k in range(n):
+                    sums[j, k] += w * rows[i, k]

@@ -9,20 +9,38 @@ Conventions shared by both modules:
   with several. A target that cannot be learned from is NaN.
 - A step size is an array of shape (1, 1), or (n_outputs, n_features + 1) for one per
   parameter; sums of squared gradients have the shape of the step size. In the NumPy
-  twin it may be a matrix per output, and they are sums of outer products then.
+  twin it may be a matrix per output, and they are sums of outer products then. There it
+  may also shrink from sample to sample: see `Shrinking`.
 - Functions write into the arrays of the caller. If the shapes of these arrays are
   inconsistent, they raise ValueError before they write.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
 from skmeta.losses import Array, Loss
+
+
+class Shrinking(NamedTuple):
+    """How steps shrink within a task.
+
+    Attributes
+    ----------
+    within : callable
+        From the step size of the task, and the sum of the squared gradients of the
+        samples before, to the step size of a sample.
+    squares : ndarray of the shape of the step size
+        That sum, over all passes; added to.
+    """
+
+    within: Callable[[Array, Array], Array]
+    squares: Array
 
 
 class OGD(Protocol):
@@ -38,6 +56,8 @@ class OGD(Protocol):
     bias : float
     max_iter : int
         Passes over the rows of a task.
+    shrinking : Shrinking or None
+        Read by the NumPy twin alone, which takes None if there is no such attribute.
     """
 
     loss: Loss
@@ -71,28 +91,27 @@ def run_task(
     classes, n_rows = np.arange(len(theta)), X.shape[0]
     total = np.zeros_like(theta)
     with np.errstate(over="ignore", invalid="ignore"):
-        for n_pass in range(ogd.max_iter):
-            rows = range(n_rows) if order is None else order[n_pass % len(order)]
-            for i in rows:
-                x, w = _features(X, i, ogd.bias), 1.0 if weight is None else weight[i]
-                target = y[i : i + 1]
-                if len(theta) > 1:
-                    target = np.where(classes == y[i], 1.0, -1.0)
-                z = theta @ x
-                value = w * ogd.loss.value(target, z).sum()
-                if not np.isfinite([*z, value, y[i]]).all():
-                    return False
-                total += theta
-                slope = w * ogd.loss.slope(target, z)
-                if n_pass == 0:
-                    if losses is not None:
-                        losses[i] = value
-                    _add_squares(grad_sq, slope, x)
-                if ogd.update == "implicit":
-                    q = _step_length(eta, x)
-                    if q.all():
-                        slope = ogd.loss.proximal_slope(target, z, q, w)
-                iterate.move(_times(eta, np.outer(slope, x)))
+        for n_pass, i in _visits(n_rows, order, ogd.max_iter):
+            x, w = _features(X, i, ogd.bias), 1.0 if weight is None else weight[i]
+            target = y[i : i + 1]
+            if len(theta) > 1:
+                target = np.where(classes == y[i], 1.0, -1.0)
+            z = theta @ x
+            value = w * ogd.loss.value(target, z).sum()
+            if not np.isfinite([*z, value, y[i]]).all():
+                return False
+            total += theta
+            slope = w * ogd.loss.slope(target, z)
+            if n_pass == 0:
+                if losses is not None:
+                    losses[i] = value
+                _add_squares(grad_sq, slope, x)
+            step = _shrunk(eta, getattr(ogd, "shrinking", None), slope, x)
+            if ogd.update == "implicit":
+                q = _step_length(step, x)
+                if q.all():
+                    slope = ogd.loss.proximal_slope(target, z, q, w)
+            iterate.move(_times(step, np.outer(slope, x)))
     if average is not None:
         average[:] = total / (n_rows * ogd.max_iter)
     return bool(np.isfinite(theta).all() and np.isfinite(grad_sq).all())
@@ -122,6 +141,23 @@ def _check_sizes(X, y, weight, order, ogd, theta, eta, losses, average, grad_sq)
 def _check_size(name, array, shape):
     if array.size != prod(shape):
         raise ValueError(f"{name} must have shape {shape}. Got {array.shape}.")
+
+
+def _visits(n_rows, order, n_passes):
+    """The number of the pass and the row of every step."""
+    for n_pass in range(n_passes):
+        rows = range(n_rows) if order is None else order[n_pass % len(order)]
+        for i in rows:
+            yield n_pass, i
+
+
+def _shrunk(eta, shrinking, slope, x):
+    """The step size of a sample, whose squared gradient counts for the next ones."""
+    if shrinking is None:
+        return eta
+    step = shrinking.within(eta, shrinking.squares)
+    _add_squares(shrinking.squares, slope, x)
+    return step
 
 
 def _add_squares(grad_sq, slope, x):
@@ -241,3 +277,17 @@ def encode_labels(y: np.ndarray, classes: np.ndarray) -> Array:
     is_known = classes.take(index, mode="clip") == y
     codes = np.where(is_known, index, np.nan)
     return 2.0 * codes - 1.0 if len(classes) == 2 else codes
+
+
+def add_products(rows: np.ndarray, weight: np.ndarray, sums: np.ndarray) -> None:
+    """sums += weight_i * outer(rows_i, rows_i), row by row, so that calls can be split.
+
+    Parameters
+    ----------
+    rows : float64 ndarray of shape (n_rows, n)
+    weight : float64 ndarray of shape (n_rows,)
+    sums : float64 ndarray of shape (n, n)
+        Updated in place.
+    """
+    for w, row in zip(weight, rows, strict=True):
+        sums += np.outer(w * row, row)

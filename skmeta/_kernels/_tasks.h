@@ -1,4 +1,5 @@
 /* The loop over tasks. Included once for each instruction set, which names KERNEL. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,98 +23,19 @@
 #endif
 #include "_loss_types.h"
 #include "_samples.h"
+#include "_units.h"
 #ifdef BLOCKS
 #include "_blocks.h"
 #endif
+#include "_learner.h"
+#include "_in_units.h"
 #include "_step_sizes.h"
+#include "_touched.h"
 
 static double *aligned_zeros(ptrdiff_t n, void **memory)
 {
     *memory = calloc((size_t)n + 8, sizeof(double));
     return (double *)(((size_t)*memory + 63) / 64 * 64);
-}
-
-/* ---- parameters in the form of the loop over samples or of the loop in blocks */
-
-typedef struct {
-    const Data *data;
-    const Inner *inner;
-    ptrdiff_t longest; /* row */
-    ptrdiff_t natural; /* numbers of a parameter outside */
-    ptrdiff_t size;    /* and in the loops, where it may be padded */
-    int in_blocks;
-#ifdef BLOCKS
-    Shape shape;
-#endif
-} Learner;
-
-/* `longest` is negative where the rows of X cannot be read. */
-static Learner make_learner(
-    const Data *data, const Inner *inner, int per_coordinate, ptrdiff_t begin,
-    ptrdiff_t end)
-{
-    Learner learner = {.data = data, .inner = inner};
-    learner.longest = longest_row(data, begin, end);
-    learner.natural = learner.size = inner->n_outputs * (data->X.n_features + 1);
-#ifdef BLOCKS
-    learner.in_blocks = !data->X.indices && !per_coordinate && !isfinite(inner->radius)
-                        && (inner->n_outputs == 1 || is_margin(inner->loss));
-    if (learner.in_blocks) {
-        learner.shape = make_shape(data->X.n_features, inner->n_outputs);
-        learner.size = learner.shape.size;
-    }
-#else
-    (void)per_coordinate;
-#endif
-    return learner;
-}
-
-static ptrdiff_t learner_scratch(const Learner *learner)
-{
-#ifdef BLOCKS
-    if (learner->in_blocks) return blocks_scratch(&learner->shape);
-#endif
-    const ptrdiff_t buffer = learner->data->X.doubles ? 0 : learner->longest;
-    return buffer + samples_scratch(learner->inner, learner->size);
-}
-
-INLINE void to_padded(const Learner *learner, double *padded, const double *natural)
-{
-#ifdef BLOCKS
-    if (learner->in_blocks) {
-        pack(padded, natural, &learner->shape);
-        return;
-    }
-#endif
-    memcpy(padded, natural, learner->size * sizeof(double));
-}
-
-INLINE void from_padded(const Learner *learner, double *natural, const double *padded)
-{
-#ifdef BLOCKS
-    if (learner->in_blocks) {
-        unpack(natural, padded, &learner->shape);
-        return;
-    }
-#endif
-    memcpy(natural, padded, learner->size * sizeof(double));
-}
-
-INLINE int learn(const Learner *learner, Task *task, double *scratch)
-{
-    const Data *data = learner->data;
-#ifdef BLOCKS
-    if (learner->in_blocks)
-        return learn_blocks(data, learner->inner, &learner->shape, task, scratch);
-#endif
-    double *buffer = scratch + samples_scratch(learner->inner, learner->size);
-    return learn_samples(data, learner->inner, task, scratch, buffer);
-}
-
-/* The mean iterate in entry j, see `sums_steps`. */
-INLINE double mean_iterate(double theta, double steps, double n_steps)
-{
-    return theta - steps / n_steps;
 }
 
 static enum Outcome run_task(const Data *data, const Inner *inner, const OneTask *one)
@@ -143,96 +65,6 @@ static enum Outcome run_task(const Data *data, const Inner *inner, const OneTask
     return finite ? FINITE : NOT_FINITE;
 }
 
-/* ---- the move of the shared initialization on the features of a task alone */
-
-/* Stored values of the rows of a task. */
-static ptrdiff_t count_stored(const Data *data, ptrdiff_t begin, ptrdiff_t end)
-{
-    ptrdiff_t n = 0;
-    if (!data->order) return data->X.indptr[end] - data->X.indptr[begin];
-    for (ptrdiff_t position = begin; position < end; position++)
-        n += row_length(&data->X, data->order[position]);
-    return n;
-}
-
-/* A task of few stored values, entry by entry. */
-typedef struct {
-    double *phi, *theta, *average; /* average may be NULL */
-    double n_steps, share;
-    double *origin; /* of phi, a value for every entry as often as it comes */
-} Touched;
-
-/* Moves phi[j] by its share of the displacement of the parameter, and theta[j] to
- * phi[j]; returns the displacement. It is zero for an entry that comes again. */
-INLINE double apply_move(Touched *touched, ptrdiff_t j, const int averages)
-{
-    const double origin = touched->phi[j], theta = touched->theta[j];
-    double displacement = theta - origin;
-    if (averages) {
-        const double steps = touched->average[j];
-        displacement = mean_iterate(theta, steps, touched->n_steps) - origin;
-        touched->average[j] = 0.0;
-    }
-    *touched->origin++ = origin;
-    touched->theta[j] = touched->phi[j] = origin + touched->share * displacement;
-    return displacement;
-}
-
-/* Moves all entries; returns the squared distance. */
-INLINE double apply_each(
-    Touched all, const Learner *learner, const Task *task, const int averages)
-{
-    const Matrix *X = &learner->data->X;
-    const ptrdiff_t d = X->n_features;
-    double sums[4] = {0.0};
-    for (ptrdiff_t k = 0; k < learner->inner->n_outputs; k++) {
-        const ptrdiff_t first = k * (d + 1);
-        double displacement = apply_move(&all, first + d, averages);
-        sums[0] += displacement * displacement;
-        for (ptrdiff_t position = task->begin; position < task->end; position++) {
-            const ptrdiff_t i = row_number(learner->data, 0, position);
-            const int *column = X->indices + X->indptr[i];
-            const ptrdiff_t n = X->indptr[i + 1] - X->indptr[i];
-            ptrdiff_t q = 0;
-            for (; q + 4 <= n; q += 4) {
-#pragma GCC unroll 4
-                for (int c = 0; c < 4; c++) {
-                    displacement = apply_move(&all, first + column[q + c], averages);
-                    sums[c] += displacement * displacement;
-                }
-            }
-            for (; q < n; q++) {
-                displacement = apply_move(&all, first + column[q], averages);
-                sums[0] += displacement * displacement;
-            }
-        }
-    }
-    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-}
-
-static double apply_moves(Touched all, const Learner *learner, const Task *task)
-{
-    return task->average ? apply_each(all, learner, task, 1)
-                         : apply_each(all, learner, task, 0);
-}
-
-/* Takes back what `apply_moves` did to phi, the last entry first. */
-static void undo_moves(Touched all, const Learner *learner, const Task *task)
-{
-    const Matrix *X = &learner->data->X;
-    const ptrdiff_t d = X->n_features, K = learner->inner->n_outputs;
-    all.origin += K * (1 + count_stored(learner->data, task->begin, task->end));
-    for (ptrdiff_t k = K - 1; k >= 0; k--) {
-        const ptrdiff_t first = k * (d + 1);
-        for (ptrdiff_t position = task->end - 1; position >= task->begin; position--) {
-            const ptrdiff_t i = row_number(learner->data, 0, position);
-            for (ptrdiff_t q = X->indptr[i + 1] - 1; q >= X->indptr[i]; q--)
-                all.phi[first + X->indices[q]] = *--all.origin;
-        }
-        all.phi[first + d] = *--all.origin;
-    }
-}
-
 /* displacement = parameter - phi; returns its squared norm. */
 static double subtract(
     double *displacement, const double *parameter, const double *phi, ptrdiff_t size)
@@ -243,17 +75,40 @@ static double subtract(
 
 /* ---- all tasks */
 
+/* One candidate of the step size, and how it learned a task. */
 typedef struct {
     const Rules *rules;
+    double *state;
+    Task task;
+    double *eta, *displacement; /* padded, like the parameters of `task` */
+    double distance;
+    int finite;
+    Touched touched; /* set where the task touches few entries of phi */
+} Run;
+
+typedef struct {
+    const Algorithm *algorithm;
     const ManyTasks *tasks;
+    const Data *data;
+    const Inner *inner;
     const StepSize *step_size;
     const MetaStepSize *meta_step_size;
     Learner learner;
-    double *phi, *theta, *average, *displacement; /* padded */
-    double *eta, *grad_sq, *scratch;
+    InUnits units; /* empty without units */
+    Run *runs;
+    double *phi, *own;         /* where the task may start, padded and in its units */
+    double *raw_phi, *raw_own; /* the same, raw */
+    double *moves;             /* raw, see `ManyTasks` */
+    double *scratch;
+    int few;          /* whether the task touches few entries of phi */
     int theta_is_phi; /* and `average` is zero */
     double n_tasks;   /* learned so far, the present one included */
 } Loop;
+
+static const double *parameter_of(const Run *run)
+{
+    return run->task.average ? run->task.average : run->task.theta;
+}
 
 /* Whether to move only what the task touches. An entry that is moved by its column
  * costs about three times one in passing. */
@@ -262,107 +117,243 @@ static int touches_few(const Loop *loop, const Task *task, int is_known)
     const Learner *learner = &loop->learner;
     const ptrdiff_t K = learner->inner->n_outputs;
     return learner->data->X.indices && !task->per_coordinate && !is_known
-           && sums_steps(learner->inner)
+           && loop->algorithm->n_candidates == 1 && sums_steps(learner->inner)
            && 3 * K * count_stored(learner->data, task->begin, task->end)
                   < learner->size;
 }
 
-static void start_task(Loop *loop, ptrdiff_t t, const Task *task, int is_known, int few)
+/* Where the task starts, in its units. */
+static const double *find_start(Loop *loop, ptrdiff_t t, int is_known)
 {
     const ManyTasks *tasks = loop->tasks;
-    const ptrdiff_t size = loop->learner.size, natural = loop->learner.natural;
-    if (is_known)
-        to_padded(&loop->learner, loop->theta,
-                  tasks->own + tasks->own_index[t] * natural);
-    else if (!loop->theta_is_phi)
-        memcpy(loop->theta, loop->phi, size * sizeof(double));
-    if (task->average && !(few && loop->theta_is_phi))
+    const Layout *layout = &loop->units.layout;
+    const Coordinates *coordinates = &loop->units.coordinates;
+    const int in_units = loop->algorithm->units.learned;
+    if (in_units && loop->n_tasks == 1.0 && !tasks->phi_given) { /* zero in units */
+        memset(loop->raw_phi, 0, loop->learner.size * sizeof(double));
+        for (ptrdiff_t k = 0; k < layout->n_outputs; k++)
+            loop->raw_phi[layout->intercept + k * layout->step] = coordinates->offset;
+    }
+    if (in_units) to_units(loop->phi, loop->raw_phi, coordinates, layout);
+    if (!is_known) return loop->phi;
+    double *own = in_units ? loop->raw_own : loop->own;
+    to_padded(&loop->learner, own,
+              tasks->own + tasks->own_index[t] * loop->learner.natural);
+    if (in_units) to_units(loop->own, own, coordinates, layout);
+    return loop->own;
+}
+
+static void start_run(const Loop *loop, Run *run, const double *start)
+{
+    const ptrdiff_t size = loop->learner.size;
+    Task *task = &run->task;
+    if (start != loop->phi || !loop->theta_is_phi)
+        memcpy(task->theta, start, size * sizeof(double));
+    if (task->average && !(loop->few && loop->theta_is_phi))
         memset(task->average, 0, size * sizeof(double));
-    memset(loop->grad_sq, 0, loop->rules->n_etas * sizeof(double));
-    loop->step_size->propose(loop->rules, tasks->rule_state, task->end - task->begin,
-                             loop->eta);
+    memset(task->grad_sq, 0, run->rules->n_etas * sizeof(double));
+    task->total_loss = 0.0;
+    loop->step_size->propose(run->rules, run->state, task->end - task->begin, run->eta);
 }
 
 /* The parameter of a task of many entries replaces its mean; returns whether it, and
  * theta, are finite as far as the distance does not show it. */
-static int finish_average(const Loop *loop, const Task *task, double n_steps)
+static int finish_average(const Learner *learner, Task *task, double n_steps)
 {
-    const ptrdiff_t size = loop->learner.size;
     if (!task->average) return 1;
-    if (!sums_steps(loop->learner.inner)) return all_finite(loop->theta, size);
-    for (ptrdiff_t j = 0; j < size; j++)
-        task->average[j] = mean_iterate(loop->theta[j], task->average[j], n_steps);
+    if (!sums_steps(learner->inner)) return all_finite(task->theta, learner->size);
+    for (ptrdiff_t j = 0; j < learner->size; j++)
+        task->average[j] = mean_iterate(task->theta[j], task->average[j], n_steps);
     return 1;
 }
 
-static HistoryRow make_row(const Loop *loop, const Task *task, double distance)
+/* Learns the task with one candidate. Where it touches few entries of phi, these move by
+ * their share, and `out` (or NULL) takes the parameter. */
+static void learn_run(
+    const Loop *loop, Run *run, const double *start, double share, double *out)
 {
-    const ptrdiff_t n_etas = loop->rules->n_etas, m = task->end - task->begin;
-    HistoryRow row = {m, task->total_loss / (double)m, distance, 0.0, 0.0};
+    const Learner *learner = &loop->learner;
+    const ptrdiff_t size = learner->size;
+    Task *task = &run->task;
+    const double n_steps =
+        (double)((task->end - task->begin) * learner->inner->max_iter);
+    double square;
+    start_run(loop, run, start);
+    int finite = learn(learner, task, loop->scratch);
+    if (loop->few) {
+        for (ptrdiff_t j = 0; out && j < size; j++)
+            out[j] = task->average
+                         ? mean_iterate(task->theta[j], task->average[j], n_steps)
+                         : task->theta[j];
+        run->touched = (Touched){loop->phi, task->theta, task->average,
+                                 n_steps, share, run->displacement};
+        square = apply_moves(run->touched, learner, task);
+    } else {
+        finite = finish_average(learner, task, n_steps) && finite;
+        square = subtract(run->displacement, parameter_of(run), loop->phi, size);
+    }
+    run->distance = sqrt(square);
+    run->finite = finite && isfinite(run->distance)
+                  && all_finite(task->grad_sq, run->rules->n_etas);
+}
+
+/* ---- candidates */
+
+/* The sum of the losses of a candidate follows its state, as often as it has steps. */
+static double *losses_of(const Loop *loop, const Run *run)
+{
+    return run->state + loop->step_size->state_size(run->rules->n_etas);
+}
+
+static const double TIE = 1e-9; /* see `skmeta.step_size` */
+
+/* The first of those whose sum of losses is the smallest up to rounding. */
+static const Run *find_leader(const Loop *loop)
+{
+    const ptrdiff_t n = loop->algorithm->n_candidates;
+    double least = INFINITY;
+    for (ptrdiff_t k = 0; k < n && n > 1; k++) {
+        const double losses = losses_of(loop, loop->runs + k)[0];
+        if (losses < least) least = losses;
+    }
+    for (ptrdiff_t k = 0; k < n && n > 1; k++)
+        if (losses_of(loop, loop->runs + k)[0] <= least * (1.0 + TIE))
+            return loop->runs + k;
+    return loop->runs;
+}
+
+/* Compares the candidates on a task that one of them could learn. */
+static void judge(const Loop *loop, double factor)
+{
+    const ptrdiff_t n = loop->algorithm->n_candidates;
+    int learned = 0;
+    for (ptrdiff_t k = 0; k < n; k++) learned |= loop->runs[k].finite;
+    for (ptrdiff_t k = 0; k < n && learned; k++) {
+        const Run *run = loop->runs + k;
+        double *losses = losses_of(loop, run);
+        const double loss = run->finite ? factor * run->task.total_loss : INFINITY;
+        for (ptrdiff_t j = 0; j < run->rules->n_etas; j++) losses[j] += loss;
+    }
+}
+
+/* ---- one task */
+
+static HistoryRow make_row(const Run *run, double factor)
+{
+    const ptrdiff_t n_etas = run->rules->n_etas;
+    const ptrdiff_t m = run->task.end - run->task.begin;
+    HistoryRow row = {m, factor * run->task.total_loss / (double)m, run->distance, 0.0,
+                      0.0};
     for (ptrdiff_t j = 0; j < n_etas; j++) {
-        row.grad_sq_norm += loop->grad_sq[j];
-        row.step_size += loop->eta[j] / (double)n_etas;
+        row.grad_sq_norm += run->task.grad_sq[j];
+        row.step_size += run->eta[j] / (double)n_etas;
     }
     return row;
 }
 
+/* The raw parameter of the task. */
+static void write_parameter(
+    const Loop *loop, const Run *run, const double *start, double *out)
+{
+    const Learner *learner = &loop->learner;
+    if (!loop->algorithm->units.learned) {
+        from_padded(learner, out, parameter_of(run));
+        return;
+    }
+    double *raw = loop->raw_own, *difference = loop->own;
+    if (start == loop->phi) memcpy(raw, loop->raw_phi, learner->size * sizeof(double));
+    for (ptrdiff_t j = 0; j < learner->size; j++)
+        difference[j] = parameter_of(run)[j] - start[j];
+    add_displacement(raw, difference, 1.0, &loop->units.coordinates,
+                     &loop->units.layout);
+    from_padded(learner, out, raw);
+}
+
+/* The rules and the shared initialization learn from a finished task. */
+static void finish_task(Loop *loop, const Run *leader, double weight, double share)
+{
+    const Algorithm *algorithm = loop->algorithm;
+    const ptrdiff_t m = leader->task.end - leader->task.begin;
+    loop->meta_step_size->add(leader->rules->meta_parameters, loop->tasks->meta_state,
+                              loop->n_tasks, weight);
+    for (ptrdiff_t k = 0; k < algorithm->n_candidates; k++) {
+        const Run *run = loop->runs + k;
+        if (run->finite)
+            loop->step_size->observe(run->rules, run->state, run->displacement,
+                                     run->distance, run->task.grad_sq, m,
+                                     loop->n_tasks);
+    }
+    if (algorithm->units.learned) {
+        add_displacement(loop->raw_phi, leader->displacement, share,
+                         &loop->units.coordinates, &loop->units.layout);
+        add_displacement(loop->moves, leader->displacement, loop->n_tasks * share,
+                         &loop->units.coordinates, &loop->units.layout);
+        keep_moments(&loop->units);
+    } else if (loop->few) {
+        add_moves(loop->moves, leader->touched, &loop->learner, &leader->task,
+                  loop->n_tasks);
+    } else {
+        for (ptrdiff_t j = 0; j < loop->learner.size; j++) {
+            const double move = share * leader->displacement[j];
+            loop->phi[j] += move;
+            loop->moves[j] += loop->n_tasks * move;
+        }
+    }
+}
+
 static enum Outcome learn_task(Loop *loop, ptrdiff_t t)
 {
-    const Rules *rules = loop->rules;
+    const Algorithm *algorithm = loop->algorithm;
+    const Rules *rules = algorithm->candidates;
     const ManyTasks *tasks = loop->tasks;
-    const Learner *learner = &loop->learner;
-    const ptrdiff_t size = learner->size, n_etas = rules->n_etas;
     const ptrdiff_t begin = tasks->starts[t], end = tasks->starts[t + 1];
-    const double n_steps = (double)((end - begin) * learner->inner->max_iter);
+    const int is_known = tasks->own_index && tasks->own_index[t] >= 0;
+    const Data *data = loop->data;
     const double weight = sqrt((double)(end - begin));
-    if (!columns_fit(learner->data, begin, end)) return NOT_IN_X;
+    const int in_units = algorithm->units.learned;
+    double *out = tasks->parameters ? tasks->parameters + t * loop->learner.natural
+                                    : NULL;
+    double factor = 1.0;
+    if (!columns_fit(data, begin, end)) return NOT_IN_X;
 
     loop->n_tasks += 1.0;
+    if (in_units) {
+        if (!enter_units(&loop->units, &algorithm->units, data, loop->inner, begin,
+                         end))
+            return NOT_FINITE;
+        factor = loss_factor(&loop->units, &algorithm->units);
+    }
     /* the tasks of a meta-batch leave phi where it is */
     const double share = tasks->grad_sq
                              ? 0.0
                              : loop->meta_step_size->share(rules->meta_parameters,
                                                            tasks->meta_state,
                                                            loop->n_tasks, weight);
-    Task task = {begin, end, loop->eta, n_etas > 1, loop->theta,
-                 rules->average ? loop->average : NULL, NULL, loop->grad_sq, 0.0};
-    const Touched touched = {loop->phi, loop->theta, task.average, n_steps, share,
-                             loop->displacement};
-    const int is_known = tasks->own_index && tasks->own_index[t] >= 0;
-    const int few = touches_few(loop, &task, is_known);
-    double *parameter = rules->average ? loop->average : loop->theta;
-    double *out = tasks->parameters ? tasks->parameters + t * learner->natural : NULL;
-    double square;
-
-    start_task(loop, t, &task, is_known, few);
-    int finite = learn(learner, &task, loop->scratch);
-    if (few) {
-        for (ptrdiff_t j = 0; out && j < size; j++)
-            out[j] = task.average
-                         ? mean_iterate(task.theta[j], task.average[j], n_steps)
-                         : task.theta[j];
-        square = apply_moves(touched, learner, &task);
-    } else {
-        finite = finish_average(loop, &task, n_steps) && finite;
-        square = subtract(loop->displacement, parameter, loop->phi, size);
+    const double *start = find_start(loop, t, is_known);
+    for (ptrdiff_t k = 0; k < algorithm->n_candidates; k++) {
+        Run *run = loop->runs + k;
+        /* rows in units may be copied to a place of their own */
+        run->task.begin = loop->learner.data == data ? begin : 0;
+        run->task.end = run->task.begin + (end - begin);
+        loop->few = touches_few(loop, &run->task, is_known);
+        learn_run(loop, run, start, share, out);
     }
-    loop->theta_is_phi = few;
-    const double distance = sqrt(square);
-    if (!finite || !isfinite(distance) || !all_finite(loop->grad_sq, n_etas)) {
-        if (few) undo_moves(touched, learner, &task);
+    const Run *leader = find_leader(loop);
+    if (algorithm->n_candidates > 1) judge(loop, factor);
+    loop->theta_is_phi = loop->few;
+    if (!leader->finite) {
+        if (loop->few) undo_moves(leader->touched, &loop->learner, &leader->task);
         return NOT_FINITE;
     }
-    if (out && !few) from_padded(learner, out, parameter);
-    tasks->history[t] = make_row(loop, &task, distance);
+    if (out && !loop->few) write_parameter(loop, leader, start, out);
+    tasks->history[t] = make_row(leader, factor);
     if (tasks->grad_sq) {
-        memcpy(tasks->grad_sq + t * n_etas, loop->grad_sq, n_etas * sizeof(double));
+        const ptrdiff_t n_etas = rules->n_etas;
+        memcpy(tasks->grad_sq + t * n_etas, leader->task.grad_sq,
+               n_etas * sizeof(double));
         return FINITE;
     }
-    loop->meta_step_size->add(tasks->meta_state, weight);
-    loop->step_size->observe(rules, tasks->rule_state, loop->displacement, distance,
-                             loop->grad_sq, loop->n_tasks);
-    for (ptrdiff_t j = 0; !few && j < size; j++)
-        loop->phi[j] += share * loop->displacement[j];
+    finish_task(loop, leader, weight, share);
     return FINITE;
 }
 
@@ -378,32 +369,79 @@ static int tasks_fit(const ManyTasks *tasks, ptrdiff_t n_rows)
     return 1;
 }
 
+/* Hands out memory to the loop; with NULL, returns how many doubles that takes. */
+static ptrdiff_t take_memory(Loop *loop, double *memory)
+{
+    const ManyTasks *tasks = loop->tasks;
+    const Algorithm *algorithm = loop->algorithm;
+    const ptrdiff_t n_etas = algorithm->candidates->n_etas;
+    const ptrdiff_t parameter = loop->learner.size, n_runs = algorithm->n_candidates;
+    const int in_units = algorithm->units.learned;
+    ptrdiff_t size = 0, longest = 0;
+    loop->phi = take(&memory, &size, parameter);
+    loop->own = take(&memory, &size, parameter);
+    loop->moves = take(&memory, &size, parameter);
+    loop->raw_phi = in_units ? take(&memory, &size, parameter) : loop->phi;
+    loop->raw_own = in_units ? take(&memory, &size, parameter) : loop->own;
+    loop->scratch = take(&memory, &size, learner_scratch(&loop->learner));
+    if (in_units) {
+        for (ptrdiff_t t = tasks->first; t < tasks->last; t++) {
+            const ptrdiff_t length = tasks->starts[t + 1] - tasks->starts[t];
+            if (length > longest) longest = length;
+        }
+        take_units(&loop->units, &loop->learner, longest, &memory, &size);
+    }
+    const ptrdiff_t bytes = n_runs * (ptrdiff_t)sizeof(Run);
+    loop->runs = (Run *)take(&memory, &size, bytes / (ptrdiff_t)sizeof(double) + 1);
+    for (ptrdiff_t k = 0; k < n_runs; k++) {
+        double *theta = take(&memory, &size, parameter);
+        double *average = take(&memory, &size, parameter);
+        double *displacement = take(&memory, &size, parameter);
+        double *eta = take(&memory, &size, n_etas);
+        double *grad_sq = take(&memory, &size, n_etas);
+        if (!memory) continue;
+        const Rules *rules = algorithm->candidates + k;
+        Run *run = loop->runs + k;
+        run->rules = rules, run->state = tasks->rule_state + k * algorithm->state_size;
+        run->task.theta = theta, run->task.average = rules->average ? average : NULL;
+        run->task.eta = run->eta = eta, run->task.grad_sq = grad_sq;
+        run->task.per_coordinate = n_etas > 1;
+        run->displacement = displacement;
+    }
+    return size;
+}
+
 static ptrdiff_t learn_tasks(
-    const Data *data, const Inner *inner, const Rules *rules, const ManyTasks *tasks)
+    const Data *data, const Inner *inner, const Algorithm *algorithm,
+    const ManyTasks *tasks)
 {
     if (!tasks_fit(tasks, data->X.n_rows)) return NOT_IN_X;
+    const Rules *rules = algorithm->candidates;
     const ptrdiff_t first = tasks->starts[tasks->first];
     const ptrdiff_t last = tasks->starts[tasks->last];
-    const ptrdiff_t n_etas = rules->n_etas;
-    Loop loop = {.rules = rules, .tasks = tasks};
+    Loop loop = {.algorithm = algorithm, .tasks = tasks, .data = data, .inner = inner};
     loop.step_size = step_sizes + rules->step_size;
     loop.meta_step_size = meta_step_sizes + rules->meta_step_size;
-    loop.learner = make_learner(data, inner, n_etas > 1, first, last);
+    loop.learner = make_learner(data, inner, rules->n_etas > 1, first, last);
     if (loop.learner.longest < 0) return NOT_IN_X;
-    const ptrdiff_t size = loop.learner.size;
+    if (algorithm->units.learned) begin_units(&loop.units, &loop.learner);
     void *memory;
-    loop.phi = aligned_zeros(4 * size + 2 * n_etas + learner_scratch(&loop.learner),
-                             &memory);
+    double *doubles = aligned_zeros(take_memory(&loop, NULL), &memory);
     if (!memory) return NO_MEMORY;
-    loop.theta = loop.phi + size, loop.average = loop.theta + size;
-    loop.displacement = loop.average + size, loop.eta = loop.displacement + size;
-    loop.grad_sq = loop.eta + n_etas, loop.scratch = loop.grad_sq + n_etas;
+    take_memory(&loop, doubles);
+    if (algorithm->units.learned) read_units(&loop.units, tasks->moments);
     loop.n_tasks = (double)tasks->n_tasks;
-    to_padded(&loop.learner, loop.phi, tasks->phi);
+    to_padded(&loop.learner, loop.raw_phi, tasks->phi);
+    if (tasks->moves) to_padded(&loop.learner, loop.moves, tasks->moves);
+
     enum Outcome outcome = FINITE;
     ptrdiff_t t = tasks->first;
     while (t < tasks->last && (outcome = learn_task(&loop, t)) == FINITE) t++;
-    if (outcome != NOT_IN_X) from_padded(&loop.learner, tasks->phi, loop.phi);
+    if (outcome != NOT_IN_X && t > tasks->first) {
+        from_padded(&loop.learner, tasks->phi, loop.raw_phi);
+        if (tasks->moves) from_padded(&loop.learner, tasks->moves, loop.moves);
+        if (algorithm->units.learned) write_units(&loop.units, tasks->moments);
+    }
     free(memory);
     return outcome < 0 ? outcome : t;
 }

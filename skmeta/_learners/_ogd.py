@@ -20,6 +20,12 @@ _CAN = frozenset(
     {Capability.STEPS, Capability.LOSSES, Capability.GRADIENTS, Capability.AVERAGE}
 )
 
+_CAN_ALSO = {
+    "ftrl": frozenset({Capability.COORDINATE_STEPS, Capability.MATRIX_STEPS}),
+}
+_CAN_ALSO["ogd"] = _CAN_ALSO["ftrl"] | {Capability.SHRINKING_STEPS}
+_CAN_ALSO["implicit"] = _CAN_ALSO["ogd"]
+
 _LARGE_SCORES = (
     "If the scores are large, the parameters diverge: scale the features, or lower eta0"
 )
@@ -40,11 +46,14 @@ class OGDLearner(OwnLearner):
         Value of the constant feature: 1.0 with an intercept, 0.0 without.
     max_iter : int
         Passes over the rows of a task.
-    eta0 : ndarray of shape (1, 1) or (n_outputs, n_features + 1)
+    eta0 : ndarray of shape (1, 1), (n_outputs, n_features + 1) or \
+            (n_outputs, n_features + 1, n_features + 1)
     divide_by_root : bool
         Whether the step size is eta0 over the root of the number of samples.
     shuffle : bool
     changed_step : str or None
+    shrinking : Shrinking or None
+        How steps shrink within a task.
     """
 
     loss: Loss
@@ -56,10 +65,11 @@ class OGDLearner(OwnLearner):
     divide_by_root: bool
     shuffle: bool
     changed_step: str | None = None
+    shrinking: _loops_py.Shrinking | None = None
 
     @property
     def can(self) -> frozenset[Capability]:  # type: ignore[override]
-        return _CAN if self.update == "eg" else _CAN | {Capability.COORDINATE_STEPS}
+        return _CAN | _CAN_ALSO.get(self.update, frozenset())
 
     @property
     def default_step_size(self) -> str:  # type: ignore[override]
@@ -86,7 +96,7 @@ class OGDLearner(OwnLearner):
 
     @property
     def can_stream(self) -> bool:  # type: ignore[override]
-        return not self.shuffle
+        return not self.shuffle and self.eta0.ndim < 3
 
     def in_units(self, coordinates: Coordinates) -> OGDLearner:
         return replace(self, loss=self.loss.in_units(1.0 / coordinates.unit))
@@ -103,7 +113,8 @@ class OGDLearner(OwnLearner):
         rows = task.X, task.y, task.weight, self._order(task)
         moving = theta, eta, losses, mean, grad_sq
         learner, run = self, _kernels.run_task
-        if self.loss.compiled not in _kernels.LOSSES:
+        is_constant = eta.ndim < 3 and self.shrinking is None
+        if self.loss.compiled not in _kernels.LOSSES or not is_constant:
             run = _loops_py.run_task
         if self.loss.compiled is None:
             learner = replace(self, loss=CheckedLoss(self.loss))

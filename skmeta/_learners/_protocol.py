@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from math import prod
+from math import isfinite, prod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -30,6 +30,7 @@ class Capability(Enum):
     AVERAGE = auto()  #: reports the average iterate
     EXACT = auto()  #: returns the minimiser of the loss regularised towards the start
     MATRIX_STEPS = auto()  #: takes a matrix as step size
+    SHRINKING_STEPS = auto()  #: takes steps that shrink within a task, in `fitted`
 
 
 class Outcome(NamedTuple):
@@ -86,7 +87,7 @@ class InnerLearner:
     objective : Objective or None
         The loss that is minimised, its intercept and its ball, if it has one. It is
         needed for `init='pooled'`, for task parameters that are minimisers, and for
-        :func:`skmeta.metrics.regret_report`.
+        :func:`skmeta.metrics.regret_report`. None with a `layout`.
     changed_step : str or None
         The step-size parameters of the estimator, as text, if they differ from their
         defaults: they must not be ignored silently.
@@ -302,7 +303,9 @@ class InnerLearner:
             The task.
         **learned : dict
             Fitted attributes of the clone: `n_features_in_`, and, if they exist,
-            `feature_names_in_` and `classes_`.
+            `feature_names_in_` and `classes_`. With the capability `SHRINKING_STEPS`
+            also `_within`, if steps shrink: `within` of the rule
+            (:class:`skmeta.step_size.StepSize`), with its state given.
 
         Returns
         -------
@@ -395,3 +398,39 @@ def to_coef(
     """`coef_` and `intercept_` of a regressor (classes None) or a classifier."""
     coef, intercept = parameter[:, :-1].copy(), parameter[:, -1].copy()
     return (coef[0] if classes is None else coef), intercept
+
+
+def check_outcome(
+    outcome: Any,
+    learner: InnerLearner,
+    shape: tuple[int, int],
+    n_samples: int,
+    eta: np.ndarray,
+    average: bool,
+) -> Outcome:
+    """The outcome of a learner, or an error that names its first wrong field."""
+    name = f"{type(learner).__name__}.run"
+    if not isinstance(outcome, Outcome):
+        raise TypeError(f"{name} must return an Outcome. Got {outcome!r}.")
+    if outcome.problem is not None:
+        return outcome
+    expected = (
+        ("last", shape, True),
+        ("average", shape, average),
+        ("losses", (n_samples,), Capability.LOSSES in learner.can),
+        ("grad_sq", eta.shape, Capability.GRADIENTS in learner.can),
+    )
+    for field, size, is_required in expected:
+        value = getattr(outcome, field)
+        if value is None and not is_required:
+            continue
+        is_array = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+        if not is_array or value.shape != size:
+            raise ValueError(
+                f"{name} must return an Outcome whose `{field}` is an array of numbers "
+                f"of shape {size}. Got {value!r}."
+            )
+        if not isfinite(value.sum()) and not np.isfinite(value).all():
+            problem = f"{name} returned NaN or infinity in `{field}` of its Outcome"
+            return outcome._replace(problem=problem)
+    return outcome

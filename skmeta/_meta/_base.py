@@ -212,14 +212,14 @@ class BaseMeta(BaseEstimator):
         Returns
         -------
         records : iterator of Record
-            One record per task, in order: its losses, its start, its step size, its
-            gradients, and its optimum in hindsight.
+            One record per task, in order: its losses, its start, its step size and its
+            gradients. Its methods compute what the learner is compared with.
 
         Raises
         ------
         ValueError
-            If a task cannot be learned or has no optimum, or if the inner learner
-            reports no losses or gradients.
+            If a task cannot be learned, or if the inner learner reports no losses or
+            gradients.
         """
         model = clone(self).set_params(warm_start=False)
         model._check_parameters()

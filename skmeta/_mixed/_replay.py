@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._batch import Task
+from skmeta._batch import Objective, Task
 from skmeta._learners._full_loss import FullLossLearner
 from skmeta._meta._input import Reading
 from skmeta._meta._record import Record
@@ -42,7 +42,7 @@ def replay(
     Raises
     ------
     ValueError
-        If a task cannot be learned or has no optimum.
+        If a task cannot be learned.
     """
     batch, labels = to_engine(reading).batch, reading.labels
     bias = float(options.fit_intercept)
@@ -61,8 +61,19 @@ def replay(
         if outcome.problem is not None:
             raise ValueError(reading.problem(t, outcome.problem))
         label = None if labels is None else labels[t]
-        name = reading.name(t)
-        yield Record.of(label, name, learner, inside, start, eta, outcome, coordinates)
+        yield Record.of(
+            label=label,
+            name=reading.name(t),
+            learner=learner,
+            raw_objective=Objective(loss, bias),
+            task=inside,
+            raw_task=task,
+            start=start,
+            eta=eta,
+            outcome=outcome,
+            coordinates=coordinates,
+            parameter=coordinates.to_raw(outcome.last),
+        )
         model, bad = model.taken(one, None if label is None else [label], options)
         if bad:
             raise ValueError(reading.problem(t, bad[0].reason))

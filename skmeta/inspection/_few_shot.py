@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._steps import final_estimator, last_step
 from skmeta.inspection._shared import (
     check_counts,
     check_meta,
@@ -114,8 +116,8 @@ class FewShotDisplay:
         Parameters
         ----------
         estimator : meta-estimator
-            A fitted `FMRLClassifier`, `FMRLRegressor` or mixed-effects model; it is not
-            changed.
+            A fitted `FMRLClassifier`, `FMRLRegressor` or mixed-effects model, or a
+            fitted pipeline that ends with one; it is not changed.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features of tasks that the estimator has not learned from.
         y : array-like of shape (n_samples,)
@@ -132,7 +134,7 @@ class FewShotDisplay:
             the spread of the few rows scored in a task, and needs two of them.
         baselines : dict of str to fitted estimator, default=None
             Estimators that do not adapt, by name, scored on the same rows. They get the
-            features only.
+            features only or, beside a pipeline, the rows as they are.
         label : str, default=None
             Name of the estimator in the legend. None: the name of its class.
         ax : matplotlib Axes, default=None
@@ -151,31 +153,33 @@ class FewShotDisplay:
             If no task is long enough, a task cannot be learned from, or a score is NaN
             or infinite.
         """
+        name, raw = type(final_estimator(estimator)).__name__, None
+        if isinstance(estimator, Pipeline):
+            check_is_fitted(estimator)
+            raw = np.asarray(X) if isinstance(X, list | tuple) else X  # for baselines
+            estimator, X, tasks = last_step(estimator, X, y, tasks)
         check_meta(estimator, "adapt", "FMRLRegressor or MixedEffectsRegressor")
         check_is_fitted(estimator)
         model, X, y, rows = split_tasks(estimator, X, y, tasks)
+        raw = X if raw is None else raw
         shots = check_counts(n_shots, "n_shots", 0)
         rows, n_left_out = long_enough(rows, shots[-1] + 1)
-        scorer, baselines = check_scoring(model, scoring=scoring), dict(baselines or {})
+        baselines = dict(baselines or {})
+        score = check_scoring(model, scoring=scoring)
         scores = np.empty((len(rows), len(shots) + len(baselines)))
         for i, task in enumerate(rows):
-            query = take(X, task[shots[-1] :]), y[task[shots[-1] :]]
-            adapted = (
-                model.adapt(take(X, task[:k]), y[task[:k]]) if k else model
-                for k in shots
-            )
-            scores[i] = [scorer(one, *query) for one in (*adapted, *baselines.values())]
-        if not np.isfinite(scores).all():
-            raise ValueError(
-                "The scores of some tasks are NaN or infinite on the rows after the "
-                f"first {shots[-1]}: choose another scoring, or fewer shots."
-            )
+            last = task[shots[-1] :]
+            scores[i, : len(shots)] = _task_scores(model, score, shots, X, y, task)
+            scores[i, len(shots) :] = [
+                score(one, take(raw, last), y[last]) for one in baselines.values()
+            ]
+        _check_scores(scores, shots)
         display = cls(
             n_shots=shots,
             scores=scores[:, : len(shots)],
             baselines=dict(zip(baselines, scores[:, len(shots) :].T, strict=True)),
             score_name=_score_name(scoring, model),
-            label=type(estimator).__name__ if label is None else label,
+            label=name if label is None else label,
             n_left_out=n_left_out,
         )
         return display.plot(ax)
@@ -218,6 +222,25 @@ class FewShotDisplay:
         ax.autoscale(axis="y")
         place_legend(ax, "lower right")
         return self
+
+
+def _task_scores(
+    model: Any, score: Any, shots: np.ndarray, X: Any, y: np.ndarray, task: np.ndarray
+) -> list[float]:
+    """Scores on the last rows of a task, for every number of shots."""
+    last = task[shots[-1] :]
+    adapted = (
+        model.adapt(take(X, task[:k]), y[task[:k]]) if k else model for k in shots
+    )
+    return [score(one, take(X, last), y[last]) for one in adapted]
+
+
+def _check_scores(scores: np.ndarray, shots: np.ndarray) -> None:
+    if not np.isfinite(scores).all():
+        raise ValueError(
+            "The scores of some tasks are NaN or infinite on the rows after the first "
+            f"{shots[-1]}: choose another scoring, or fewer shots."
+        )
 
 
 def _score_name(scoring: str | Callable | None, model: Any) -> str:

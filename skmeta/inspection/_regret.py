@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 
+from skmeta._steps import last_step
 from skmeta.inspection._shared import (
     check_counts,
     check_meta,
@@ -103,9 +104,9 @@ class RegretDisplay:
 
         Parameters
         ----------
-        estimator : FMRLClassifier, FMRLRegressor or MixedEffectsRegressor
-            The meta-estimator; FMRL with an inner learner of
-            :mod:`skmeta.linear_model`. It need not be fitted, and is not changed.
+        estimator : meta-estimator or pipeline
+            As in :func:`skmeta.metrics.regret_report`. It need not be fitted, and is
+            not changed.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features of all tasks.
         y : array-like of shape (n_samples,)
@@ -116,8 +117,9 @@ class RegretDisplay:
             The same estimator, including its step size, with another initialization:
             one that never moves ('single_task'), the parameter of the previous task
             ('strawman'), or the mean of the tasks' optima, which no learner can know
-            beforehand ('omniscient'). Each baseline learns all tasks once more. None:
-            all three for an estimator with a `meta_step_size`, none for others.
+            beforehand ('omniscient'). Each baseline learns all tasks once more, and is
+            compared with the same optima. None: all three for an estimator with a
+            `meta_step_size`, none for others.
         ax : matplotlib Axes, default=None
             Axes to draw on. None: those of a new figure.
 
@@ -132,9 +134,10 @@ class RegretDisplay:
         TypeError
             If the estimator has no `replay`.
         ValueError
-            If a task cannot be learned from or has no optimum, or if baselines are
-            given for an estimator without a `meta_step_size`.
+            If a task cannot be learned from, or if baselines are given for an estimator
+            without a `meta_step_size`.
         """
+        estimator, X, tasks = last_step(estimator, X, y, tasks)
         if baselines is None:
             baselines = _BASELINES if _has_baselines(estimator) else ()
         return cls.from_reports(_replay(estimator, X, y, tasks, baselines), ax=ax)
@@ -213,6 +216,7 @@ class RegretDisplay:
             If no task is long enough, if a class does not occur in the first rows of
             any task, or as in `from_estimator`.
         """
+        estimator, X, tasks = last_step(estimator, X, y, tasks)
         _check_replay(estimator)
         model, X, y, rows = split_tasks(estimator, X, y, tasks)
         if n_samples is None:
@@ -317,10 +321,11 @@ def _replay(
             "have. Pass baselines=()."
         )
     reports = {name: regret_report(estimator, X, y, tasks)}
-    best = reports[name].optima.mean(axis=0)
+    optima = reports[name].optima
     for baseline in baselines:
-        changed = clone(estimator).set_params(**_BASELINES[baseline](best))
-        reports[baseline] = regret_report(changed, X, y, tasks)
+        params = _BASELINES[baseline](optima.mean(axis=0))
+        changed = clone(estimator).set_params(**params)
+        reports[baseline] = regret_report(changed, X, y, tasks, optima=optima)
     return reports
 
 

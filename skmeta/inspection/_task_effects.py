@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._steps import final_estimator
 from skmeta.inspection._shared import COLORS, check_meta, new_axes, place_legend
 
 LEVEL, INTERCEPT = "level", "intercept"
@@ -115,7 +116,8 @@ class TaskEffectsDisplay:
         Parameters
         ----------
         model : MixedEffectsRegressor
-            The model, fitted to labelled tasks with `store_tasks=True`.
+            The model, fitted to labelled tasks with `store_tasks=True`, or a pipeline
+            that ends with one: `feature` and `at` are then transformed features.
         feature : str or sequence of str, default=None
             The quantities that are compared, one panel for each: the name of a feature,
             for its slope; 'intercept', the prediction where all features are zero,
@@ -148,6 +150,7 @@ class TaskEffectsDisplay:
         ValueError
             If it has no known tasks, or a parameter is invalid.
         """
+        model = final_estimator(model)
         check_meta(model, "task_frame", "MixedEffectsRegressor")
         check_is_fitted(model)
         _check_numbers(coverage, n_tasks)

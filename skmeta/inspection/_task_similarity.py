@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._steps import final_estimator
 from skmeta.inspection._shared import COLORS, check_meta, new_axes, place_legend
 from skmeta.metrics import task_similarity
 
@@ -79,7 +80,8 @@ class TaskSimilarityDisplay:
         ----------
         estimator : meta-estimator
             A `FMRLClassifier`, `FMRLRegressor` or mixed-effects model, fitted to
-            labelled tasks with `store_tasks=True`.
+            labelled tasks with `store_tasks=True`, or a pipeline that ends with one:
+            its parameters refer to transformed features.
         axes : array-like of two matplotlib Axes, default=None
             Axes to draw on. None: those of a new figure.
 
@@ -95,6 +97,7 @@ class TaskSimilarityDisplay:
         ValueError
             If it has no known tasks.
         """
+        estimator = final_estimator(estimator)
         check_meta(estimator, "adapt", "FMRLRegressor or MixedEffectsRegressor")
         check_is_fitted(estimator)
         n_tasks = len(estimator.task_labels_)

@@ -15,7 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._batch import Task
 from skmeta._checks import check_weights, check_X
 from skmeta._learners._protocol import InnerLearner
-from skmeta._parameters import check_offset, check_start, unchanged_on_error
+from skmeta._parameters import (
+    check_offset,
+    check_positive,
+    check_start,
+    unchanged_on_error,
+)
+from skmeta._step_matrices import are_positive_definite
 from skmeta._targets import Classes, Values, probabilities
 from skmeta._units import Coordinates
 from skmeta.losses import CLASSIFICATION_LOSSES, Loss
@@ -104,6 +110,7 @@ class BaseLinear(BaseEstimator):
                 self.t_ = 0
             if start is not None:
                 self.__dict__.pop("_coordinates", None)
+                self.__dict__.pop("_within", None)
             if start is None and hasattr(self, "coef_"):
                 start = self.coef_, self.intercept_
             coef, intercept = start or (None, None)
@@ -142,6 +149,28 @@ class BaseLinear(BaseEstimator):
         """Raw scores of features that have been read."""
         coef = np.atleast_2d(self.coef_)
         return safe_sparse_dot(X, coef.T, dense_output=True) + self.intercept_
+
+
+def check_step_size(
+    value: ArrayLike, name: str, owner: str, shape: tuple[int, int]
+) -> np.ndarray:
+    """A positive number, one for every parameter, or a matrix for every output."""
+    try:
+        size = np.shape(value)
+    except ValueError:  # rows of several lengths
+        size = ()
+    if size[-2:] != (shape[1], shape[1]) or size == shape:
+        return check_positive(value, name, owner, shape)
+    try:
+        matrices = check_start(value, name, (*shape, shape[1]))
+    except ValueError as error:
+        raise ValueError(f"The {name!r} parameter of {owner}: {error}") from error
+    if not are_positive_definite(matrices):
+        raise ValueError(
+            f"The {name!r} parameter of {owner} must be symmetric and positive "
+            "definite if it is a matrix."
+        )
+    return matrices
 
 
 def pack_parameter(coef: Any, intercept: Any, shape: tuple[int, int]) -> np.ndarray:

@@ -11,30 +11,19 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 
 from skmeta._batch import Task
 from skmeta._learners._full_loss import FullLossLearner, learn_path
-from skmeta._parameters import check_positive, check_start, unchanged_on_error
+from skmeta._parameters import unchanged_on_error
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
 from skmeta._solvers import TaskLoss, newton
-from skmeta._step_matrices import are_positive_definite, inverses
+from skmeta._step_matrices import inverses
 from skmeta._targets import Values
-from skmeta.linear_model._base import BaseLinear, LinearClassifier, LinearRegressor
+from skmeta.linear_model._base import (
+    BaseLinear,
+    LinearClassifier,
+    LinearRegressor,
+    check_step_size,
+)
 from skmeta.linear_model._ogd import changed
 from skmeta.losses import LogLoss, Loss, SquaredError
-
-
-def _check_alpha(alpha: Any, owner: str, shape: tuple[int, int]) -> np.ndarray:
-    """The step size of a strength given by the user: one number, array or matrix."""
-    if np.ndim(alpha) < 2 or np.shape(alpha)[-2:] in (shape, (1, 1)):
-        return 1.0 / check_positive(alpha, "alpha", owner, shape)
-    try:
-        alpha = check_start(alpha, "alpha", (*shape, shape[1]))
-    except ValueError as error:
-        raise ValueError(f"The 'alpha' parameter of {owner}: {error}") from error
-    if not are_positive_definite(alpha):
-        raise ValueError(
-            f"The 'alpha' parameter of {owner} must be symmetric and positive definite "
-            "if it is a matrix."
-        )
-    return inverses(alpha)
 
 
 class _BaseBiased(BaseLinear):
@@ -66,7 +55,8 @@ class _BaseBiased(BaseLinear):
         -------
         learner : FullLossLearner
         """
-        eta0 = _check_alpha(self.alpha, type(self).__name__, shape)
+        alpha = check_step_size(self.alpha, "alpha", type(self).__name__, shape)
+        eta0 = inverses(alpha) if alpha.ndim == 3 else 1.0 / alpha
         bias = float(self.fit_intercept)
         return FullLossLearner(self._loss, bias, eta0, changed(self, "alpha"))
 

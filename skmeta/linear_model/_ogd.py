@@ -14,19 +14,22 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 
 from skmeta._batch import Task
+from skmeta._kernels._loops_py import Shrinking
 from skmeta._learners._ogd import OGDLearner
-from skmeta._parameters import check_positive, unchanged_on_error
+from skmeta._parameters import unchanged_on_error
 from skmeta._sklearn import (
     Interval,
     StrOptions,
     _check_partial_fit_first_call,
     _fit_context,
 )
+from skmeta._step_matrices import diagonal
 from skmeta.linear_model._base import (
     BaseLinear,
     LinearClassifier,
     LinearRegressor,
     check_margin,
+    check_step_size,
     loss_of,
 )
 from skmeta.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss
@@ -49,6 +52,9 @@ class BaseOGD(BaseLinear):
 
     _theta: np.ndarray
     _average: np.ndarray
+    # Of a model that `adapt` returned, if steps shrink: how, and the sum so far.
+    _within: Any
+    _squares: np.ndarray
 
     def inner_learner(
         self, shape: tuple[int, int], classes: np.ndarray | None = None
@@ -66,7 +72,7 @@ class BaseOGD(BaseLinear):
         -------
         learner : OGDLearner
         """
-        eta0 = check_positive(self.eta0, "eta0", type(self).__name__, shape)
+        eta0 = check_step_size(self.eta0, "eta0", type(self).__name__, shape)
         if self.update == "eg" and (self.radius is None or eta0.size > 1):
             raise ValueError(
                 "update='eg' bounds the sum of absolute parameters by `radius` and has "
@@ -102,7 +108,11 @@ class BaseOGD(BaseLinear):
             theta = self._theta.copy()
         if coordinates is not None:
             learner = learner.in_units(coordinates)
-        eta = learner.step(len(task))
+        eta, shrinking = learner.step(len(task)), None
+        if "_within" in vars(self):
+            squares = self._squares.copy() if self.t_ else np.zeros_like(eta)
+            shrinking = Shrinking(self._within, squares)
+            learner = replace(learner, shrinking=shrinking)
         outcome = learner.run(inside, theta, eta, average=True)
         if outcome.problem is not None:
             raise ValueError(f"{type(self).__name__}: {outcome.problem}.")
@@ -115,7 +125,9 @@ class BaseOGD(BaseLinear):
         self.n_iter_ = learner.max_iter
         self.losses_ = losses
         self.grad_sq_ = grad_sq
-        self.grad_sq_norm_ = float(grad_sq.sum())
+        self.grad_sq_norm_ = float(diagonal(grad_sq).sum())
+        if shrinking is not None:
+            self._squares = shrinking.squares
         self._theta, self._average = theta, average
         if coordinates is not None:
             self.losses_ *= coordinates.loss_factor(learner.objective)
@@ -165,9 +177,11 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         follow-the-regularized-leader, or dual averaging) projects the start minus the
         sum of all steps; it differs from 'ogd' only if an iterate was projected. 'eg'
         is exponentiated gradient; it needs `radius`.
-    eta0 : float or array-like of shape (n_features + 1,), default=0.1
+    eta0 : float or array-like of shape (n_features + 1,) or \
+            (n_features + 1, n_features + 1), default=0.1
         Step size, > 0; an array has one for every parameter, with that of the intercept
-        last.
+        last. A symmetric, positive definite matrix is multiplied by the gradient; 'eg'
+        takes a float only.
     learning_rate : {'constant', 'invsqrt'}, default='constant'
         The step size is `eta0`, or `eta0` divided by the root of the number of samples
         of the call.
@@ -205,8 +219,10 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         predicted before it was learned from. Weighted by `sample_weight`.
     grad_sq_norm_ : float
         Sum of the squared norms of the gradients of `losses_`.
-    grad_sq_ : ndarray of shape (1, 1) or (1, n_features + 1)
-        The same sum, by parameter if `eta0` is an array.
+    grad_sq_ : ndarray of shape (1, 1), (1, n_features + 1) or \
+            (1, n_features + 1, n_features + 1)
+        The same sum, by parameter if `eta0` is an array; that of the outer products of
+        the gradients if it is a matrix.
     n_iter_ : int
         Number of passes of the last call.
     t_ : int
@@ -233,7 +249,8 @@ class OGDRegressor(RegressorMixin, LinearRegressor, BaseOGD):
         <= ||theta - theta_1||**2 / (2 eta) + eta / 2 * sum_i ||g_i||**2
 
     [1]_. With an array of step sizes, the bound is a sum over the coordinates, and it
-    holds without a ball only.
+    holds without a ball only. For a matrix H the squared norms are
+    (theta - theta_1)' inv(H) (theta - theta_1) and g_i' H g_i.
 
     'eg' represents every parameter as the difference of two positive numbers; the sum
     of all these numbers is `radius` = U. A step multiplies them by exp(-+ eta g_j) and
@@ -400,9 +417,11 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         follow-the-regularized-leader, or dual averaging) projects the start minus the
         sum of all steps; it differs from 'ogd' only if an iterate was projected. 'eg'
         is exponentiated gradient; it needs `radius`.
-    eta0 : float or array-like of shape (n_outputs, n_features + 1), default=0.1
+    eta0 : float or array-like of shape (n_outputs, n_features + 1) or \
+            (n_outputs, n_features + 1, n_features + 1), default=0.1
         Step size, > 0; an array has one for every parameter, with that of the intercept
-        last.
+        last. A symmetric, positive definite matrix is multiplied by the gradient; 'eg'
+        takes a float only.
     learning_rate : {'constant', 'invsqrt'}, default='constant'
         The step size is `eta0`, or `eta0` divided by the root of the number of samples
         of the call.
@@ -438,8 +457,10 @@ class OGDClassifier(ClassifierMixin, LinearClassifier, BaseOGD):
         predicted before it was learned from. Weighted by `sample_weight`.
     grad_sq_norm_ : float
         Sum of the squared norms of the gradients of `losses_`.
-    grad_sq_ : ndarray of shape (1, 1) or (n_outputs, n_features + 1)
-        The same sum, by parameter if `eta0` is an array.
+    grad_sq_ : ndarray of shape (1, 1), (n_outputs, n_features + 1) or \
+            (n_outputs, n_features + 1, n_features + 1)
+        The same sum, by parameter if `eta0` is an array; that of the outer products of
+        the gradients if it is a matrix.
     n_iter_ : int
         Number of passes of the last call.
     t_ : int

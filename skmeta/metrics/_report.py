@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -11,7 +12,10 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from skmeta._step_matrices import diagonal
+from skmeta._steps import last_step
 from skmeta.metrics._bounds import (
+    dynamic_regret_bound,
+    dynamic_similarity,
     lower_bound_rate,
     regret_bound,
     risk_bound,
@@ -19,8 +23,19 @@ from skmeta.metrics._bounds import (
     task_similarity,
 )
 
+# The bounds that a learner can claim, by the name in its `guarantee`: functions of the
+# comparator, the start and what the record of a task gives besides.
+BOUNDS: dict[str, Callable[..., tuple[float, float]]] = {"G1": regret_bound}
 
-def omniscient(estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike) -> Bunch:
+
+def omniscient(
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    tasks: ArrayLike | None = None,
+    *,
+    radius: float | None = None,
+) -> Bunch:
     """The best initialization in hindsight: the mean of the tasks' optima.
 
     This is the baseline that knows all tasks beforehand. To run it, start every task at
@@ -30,27 +45,30 @@ def omniscient(estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike) -> Bunch:
 
     Parameters
     ----------
-    estimator : FMRLClassifier or FMRLRegressor
-        The loss, intercept and ball of its inner learner are used. It need not be
-        fitted.
+    estimator : meta-estimator or pipeline
+        As in `regret_report`. The loss, intercept and ball of its inner learner are
+        used. It need not be fitted.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Features of all tasks.
     y : array-like of shape (n_samples,)
         Targets.
-    tasks : array-like of shape (n_samples,) or None
+    tasks : array-like of shape (n_samples,), default=None
         Task labels; None if the estimator has a `task_column`.
+    radius : float, default=None
+        As in `regret_report`: the optima are the best parameters in this ball.
 
     Returns
     -------
     best : Bunch
         `init`, the mean, of shape (n_outputs, n_features + 1); `optima`, of shape
         (n_tasks, n_outputs, n_features + 1); `V` and `radius`, the root mean squared
-        and the largest distance of the optima to the mean.
+        and the largest distance of the optima to the mean; `ball_radius`, of the ball
+        that the optima were taken in, infinite for none.
 
     Raises
     ------
     ValueError
-        If a task has no optimum: the log loss of separable classes without a radius.
+        If a task cannot be learned from, or if `radius` is invalid.
 
     Examples
     --------
@@ -62,9 +80,17 @@ def omniscient(estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike) -> Bunch:
     >>> bool(best.radius < 1e-9)
     True
     """
-    optima = np.array([one.optimum for one in estimator.replay(X, y, tasks)])
-    V, radius = task_similarity(optima)
-    return Bunch(init=optima.mean(axis=0), optima=optima, V=V, radius=radius)
+    records = _replay(estimator, X, y, tasks)
+    comparators, ball_radius, _ = _hindsight(records, radius)
+    optima = np.array([one.parameter for one in comparators])
+    V, distance = task_similarity(optima)
+    return Bunch(
+        init=optima.mean(axis=0),
+        optima=optima,
+        V=V,
+        radius=distance,
+        ball_radius=ball_radius,
+    )
 
 
 @dataclass(frozen=True)
@@ -72,7 +98,8 @@ class RegretReport:
     """The regret incurred on a sequence of tasks, and its guarantees.
 
     Returned by `regret_report`. The regret of every task is relative to the optimum of
-    this task in the ball.
+    this task, in the ball of the learner if it has one. If some task has no optimum,
+    the comparators are the best parameters in a ball of radius `radius` instead.
 
     Parameters
     ----------
@@ -85,14 +112,29 @@ class RegretReport:
     optimal_loss : ndarray of shape (n_tasks,)
         Loss of the task's optimum.
     distance_term, gradient_term : ndarray of shape (n_tasks,)
-        The two terms of the bound (G1) at the optimum.
+        The two terms of the bound at the optimum: (G1), or the one that the learner
+        claims.
     optima : ndarray of shape (n_tasks, n_outputs, n_features + 1)
-        The optima of the tasks.
+        The optima of the tasks: what the learner is compared with.
     lipschitz : float
         Root mean square of the observed gradient norms.
     covered : bool
-        Whether (G1) is proved for the update of the estimator. It is not for step sizes
-        by parameter in a ball, nor for exponentiated gradient, which has another bound.
+        Whether the bound is proved for the update of the estimator. It is not for step
+        sizes by parameter in a ball.
+    radius : float, default=inf
+        Of the ball that the optima were restricted to, besides the ball of the learner;
+        infinite for none.
+    n_without_optimum : int, default=0
+        Number of tasks whose loss has no minimum, such as the log loss of classes that
+        can be separated.
+    task_parameters : ndarray of the shape of `optima`, default=None
+        The task parameters that were learned.
+    path : ndarray of the shape of `optima`, default=None
+        The initializations that the meta-learner is compared with.
+    dynamic_regret, dynamic_bound : float, default=nan
+        The two sides of the bound for this path, see
+        :func:`skmeta.metrics.dynamic_regret_bound`; NaN without a path, or if the
+        bound does not apply.
 
     Examples
     --------
@@ -114,6 +156,12 @@ class RegretReport:
     optima: np.ndarray
     lipschitz: float
     covered: bool
+    radius: float = np.inf
+    n_without_optimum: int = 0
+    task_parameters: np.ndarray | None = None
+    path: np.ndarray | None = None
+    dynamic_regret: float = np.nan
+    dynamic_bound: float = np.nan
 
     @property
     def regret(self) -> np.ndarray:
@@ -146,6 +194,21 @@ class RegretReport:
         return task_similarity(self.optima)[1]
 
     @property
+    def V_path(self) -> float:
+        """Root mean squared distance of the task parameters to `path`."""
+        return self._dynamic_similarity()[0]
+
+    @property
+    def path_length(self) -> float:
+        """P, the length of `path`."""
+        return self._dynamic_similarity()[1]
+
+    def _dynamic_similarity(self) -> tuple[float, float]:
+        if self.path is None or self.task_parameters is None:
+            return np.nan, np.nan
+        return dynamic_similarity(self.task_parameters, self.path)
+
+    @property
     def single_task_figure(self) -> float:
         """R G sqrt(m) with the observed G and the mean m; see `single_task_figure`."""
         return self._figure()[0]
@@ -162,7 +225,7 @@ class RegretReport:
 
     @property
     def lower_bound_rate(self) -> float:
-        """D G sqrt(m); see `lower_bound_rate`."""
+        """D G sqrt(m), up to an unknown constant; see `lower_bound_rate`."""
         return lower_bound_rate(self.D, self.lipschitz, self.n_samples.mean())
 
     def risk_bound(self, delta: float, loss_bound: float) -> float:
@@ -216,6 +279,7 @@ class RegretReport:
         size = f"{self.n_samples.mean():.4g} samples each"
         return [
             ("tasks", len(self.labels), size),
+            *self._ball_rows(),
             ("task-averaged regret", self.task_averaged_regret, verdict),
             ("certificate (G2)", self.certificate, "mean of the bounds (G1)"),
             ("  distance term", self.distance_term.mean(), ""),
@@ -225,7 +289,33 @@ class RegretReport:
             ("R", self.R, "largest norm of an optimum"),
             ("advantage R / V", self.advantage, ""),
             ("single-task figure", self.single_task_figure, "R G sqrt(m)"),
-            ("lower-bound rate", self.lower_bound_rate, "D G sqrt(m)"),
+            (
+                "lower-bound rate",
+                self.lower_bound_rate,
+                "D G sqrt(m), constant unknown",
+            ),
+            *self._path_rows(),
+        ]
+
+    def _ball_rows(self) -> list[tuple[str, float, str]]:
+        if self.radius == np.inf:
+            return []
+        remark = "optima are the best parameters in the ball of this radius"
+        if self.n_without_optimum:
+            remark += f"; {self.n_without_optimum} of the tasks have no optimum"
+        return [("radius", self.radius, remark)]
+
+    def _path_rows(self) -> list[tuple[str, float, str]]:
+        if self.path is None:
+            return []
+        bound = "Zinkevich, sum over the tasks"
+        if np.isnan(self.dynamic_bound):
+            bound = "the bound does not cover these meta step sizes"
+        return [
+            ("V along the path", self.V_path, "distance of the task parameters to it"),
+            ("length of the path", self.path_length, ""),
+            ("dynamic regret", self.dynamic_regret, "of the initializations"),
+            ("dynamic bound", self.dynamic_bound, bound),
         ]
 
     def __str__(self) -> str:
@@ -243,7 +333,14 @@ class RegretReport:
 
 
 def regret_report(
-    estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike | None = None
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    tasks: ArrayLike | None = None,
+    *,
+    optima: ArrayLike | None = None,
+    radius: float | None = None,
+    path: ArrayLike | None = None,
 ) -> RegretReport:
     """Learn the tasks once more and compare the regret with the guarantees.
 
@@ -251,15 +348,29 @@ def regret_report(
 
     Parameters
     ----------
-    estimator : FMRLClassifier or FMRLRegressor
-        The meta-estimator, with an inner learner of :mod:`skmeta.linear_model`. It need
-        not be fitted.
+    estimator : meta-estimator or pipeline
+        `FMRLClassifier` or `FMRLRegressor` with an inner learner of
+        :mod:`skmeta.linear_model`, `MixedEffectsClassifier` or `MixedEffectsRegressor`.
+        It need not be fitted. The steps of a pipeline before its last one transform X
+        as they were fitted; if one is not fitted, clones of all are fitted to X.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Features of all tasks.
     y : array-like of shape (n_samples,)
         Targets.
     tasks : array-like of shape (n_samples,), default=None
         Task labels; None if the estimator has a `task_column`.
+    optima : array-like of shape (n_tasks, n_outputs, n_features + 1), default=None
+        What to compare with, raw, with the intercept last: the `optima` of a report on
+        the same tasks, so that several estimators are compared with the same
+        parameters. None: the optimum of every task is computed.
+    radius : float, default=None
+        Compare with the best parameters in the ball of this radius, > 0; at most the
+        radius of the learner, if that has one. None: with the optima. If a task has no
+        optimum, as classes that can be separated under the log loss, None is twice the
+        largest norm of a task parameter.
+    path : array-like of shape (n_tasks, n_outputs, n_features + 1), default=None
+        Initializations to compare those of the meta-learner with, one per task: for
+        tasks that drift. See :func:`skmeta.metrics.dynamic_regret_bound`.
 
     Returns
     -------
@@ -269,8 +380,13 @@ def regret_report(
     Raises
     ------
     ValueError
-        If a task cannot be learned from, or has no optimum: the log loss of separable
-        classes without a radius.
+        If a task cannot be learned from, or if `optima`, `radius` or `path` is invalid.
+
+    Notes
+    -----
+    (G1) holds for every comparator in the ball of the learner, if that has one, and for
+    any data. `V`, `R` and the figures derived from them depend on the comparators: for
+    comparators in a ball, they depend on its radius.
 
     Examples
     --------
@@ -282,25 +398,129 @@ def regret_report(
     >>> report.task_averaged_regret < report.certificate
     True
     """
-    records = list(estimator.replay(X, y, tasks))
-    terms = [
-        np.multiply(
-            one.factor,
-            regret_bound(one.comparator, one.start, one.step_size, one.grad_sq),
-        )
-        for one in records
-    ]
+    records = _replay(estimator, X, y, tasks)
+    shape = (len(records), *records[0].start.shape)
+    if optima is None:
+        comparators, ball_radius, n_without = _hindsight(records, radius)
+    elif radius is not None:
+        raise ValueError("Pass optima or radius, not both.")
+    else:
+        given = _check_parameters("optima", optima, shape, records)
+        comparators = [r.at(one) for r, one in zip(records, given, strict=True)]
+        ball_radius, n_without = np.inf, 0
+    terms = np.array([_terms(*pair) for pair in zip(records, comparators, strict=True)])
     n_samples = np.array([one.n_samples for one in records])
-    distance_term, gradient_term = np.array(terms).T
     squares = sum(diagonal(one.grad_sq).sum() for one in records)
+    task_parameters = np.array([one.parameter for one in records])
+    given_path, dynamic = None, (np.nan, np.nan)
+    if path is not None:
+        given_path = _check_parameters("path", path, shape, [])
+        dynamic = _dynamic_terms(records, task_parameters, given_path)
     return RegretReport(
         labels=[one.label for one in records],
         n_samples=n_samples,
         loss=np.array([one.loss for one in records]),
-        optimal_loss=np.array([one.optimal_loss for one in records]),
-        distance_term=distance_term,
-        gradient_term=gradient_term,
-        optima=np.array([one.optimum for one in records]),
+        optimal_loss=np.array([one.loss for one in comparators]),
+        distance_term=terms[:, 0],
+        gradient_term=terms[:, 1],
+        optima=np.array([one.parameter for one in comparators]),
         lipschitz=float(np.sqrt(squares / n_samples.sum())),
-        covered=all(one.guarantee is not None for one in records),
+        covered=all(one.guarantee in BOUNDS for one in records),
+        radius=ball_radius,
+        n_without_optimum=n_without,
+        task_parameters=task_parameters,
+        path=given_path,
+        dynamic_regret=dynamic[0],
+        dynamic_bound=dynamic[1],
     )
+
+
+def _replay(estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike | None) -> list[Any]:
+    if not callable(getattr(estimator, "replay", None)):
+        estimator, X, tasks = last_step(estimator, X, y, tasks)
+    if not callable(getattr(estimator, "replay", None)):
+        raise TypeError(
+            f"{type(estimator).__name__} cannot learn tasks once more: pass a "
+            "meta-estimator, such as FMRLRegressor or MixedEffectsRegressor, or a "
+            f"pipeline that ends with one. Got {estimator!r}."
+        )
+    return list(estimator.replay(X, y, tasks))
+
+
+def _hindsight(
+    records: list[Any], radius: float | None
+) -> tuple[list[Any], float, int]:
+    """The best parameters, the radius of their ball, and the tasks without an optimum.
+
+    Without `radius` and if all tasks have an optimum, there is no such ball.
+    """
+    largest = min(one.radius for one in records)
+    if radius is None:
+        optima = [one.optimum() for one in records]
+        n_without = sum(one is None for one in optima)
+        if not n_without:
+            return optima, np.inf, 0
+        norms = [np.linalg.norm(one.parameter) for one in records]
+        radius = 2.0 * float(max(norms)) or 1.0
+    else:
+        n_without = 0
+        if not (0 < radius < np.inf):
+            raise ValueError(f"radius must be a finite number > 0. Got {radius!r}.")
+        if radius > largest:
+            raise ValueError(
+                f"radius={radius} is larger than that of the estimator, {largest}, and "
+                "the bounds hold in its ball only: pass a smaller radius, or None."
+            )
+    return [one.best_in_ball(radius) for one in records], float(radius), n_without
+
+
+def _terms(record: Any, comparator: Any) -> tuple[float, float]:
+    """The two terms of the bound, raw; NaN for a learner without step sizes."""
+    bound = BOUNDS.get(record.guarantee, regret_bound)
+    if record.guarantee not in BOUNDS and not np.isfinite(record.step_size).all():
+        return np.nan, np.nan
+    first, second = bound(comparator.inside, record.start, **record.bound)
+    return record.factor * first, record.factor * second
+
+
+def _check_parameters(
+    name: str, values: ArrayLike, shape: tuple[int, ...], records: list[Any]
+) -> np.ndarray:
+    """Raw parameters of tasks, given by the caller."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(
+            f"{name} must have shape {shape}, a parameter per task, with the intercept "
+            f"last. Got {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, but contains NaN or infinity.")
+    for record, parameter in zip(records, array, strict=False):
+        norm = np.linalg.norm(parameter.ravel(), record.order)
+        if norm > record.radius * (1.0 + 1e-9):
+            raise ValueError(
+                f"{name} must be in the ball of the estimator, of radius "
+                f"{record.radius}, where the bounds hold. {record.name} has a "
+                f"parameter of norm {norm:.6g}."
+            )
+    return array
+
+
+def _dynamic_terms(
+    records: list[Any], task_parameters: np.ndarray, path: np.ndarray
+) -> tuple[float, float]:
+    """Regret of the initializations against the path, and its bound; NaN for none."""
+    shares = np.array([one.share for one in records])
+    if any(one.initialization is None for one in records) or not (shares > 0).all():
+        return np.nan, np.nan
+    starts = np.array([one.initialization for one in records])
+    # the weights of follow the leader, if its shares do not decrease by themselves
+    roots = np.sqrt([one.n_samples for one in records])
+    for weights in (np.ones_like(shares), roots):
+        steps = shares / weights
+        if (np.diff(steps) <= 1e-12 * steps[1:]).all():
+            steps = np.minimum.accumulate(steps)  # up to rounding
+            return dynamic_regret_bound(
+                task_parameters, starts, path, steps, weights=weights
+            )
+    return np.nan, np.nan
