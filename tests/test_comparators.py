@@ -23,7 +23,7 @@ from skmeta.linear_model import (
     OGDRegressor,
 )
 from skmeta.losses import Loss, SquaredError
-from skmeta.meta_step_size import LinearDecay
+from skmeta.meta_step_size import FollowTheLeader, LinearDecay
 from skmeta.metrics import (
     dynamic_regret_bound,
     dynamic_similarity,
@@ -272,7 +272,9 @@ def test_a_path_that_stands_still_at_the_mean(seed):
 
 
 @pytest.mark.parametrize("standardize", [False, True])
-@pytest.mark.parametrize("meta_step_size", ["ftl", 0.3, 1.0, LinearDecay(0.9)], ids=str)
+@pytest.mark.parametrize(
+    "meta_step_size", [FollowTheLeader(), 0.3, 1.0, LinearDecay(0.9)], ids=str
+)
 @settings(max_examples=3)
 @given(seed=seeds, drift=st.floats(-2.0, 1.0))
 def test_report_on_a_path(meta_step_size, standardize, seed, drift):

@@ -18,7 +18,7 @@ from joblib import effective_n_jobs
 from skmeta import _kernels
 from skmeta._batch import Batch, Objective
 from skmeta._fmrl._algorithm import check_observed
-from skmeta._fmrl._state import HISTORY, State
+from skmeta._fmrl._state import HISTORY, Draw, State
 from skmeta._fmrl._task_parameter import Run, TaskParameter
 from skmeta._learners._protocol import check_outcome
 from skmeta._parallel import (
@@ -162,15 +162,8 @@ def _learn_compiled(
     bad: Bad = []
     first = 0
     while first < n_tasks:
-        # A part of the tasks ends before the one that replaces the draw last. If tasks
-        # may be left out, every replacement may turn out to be the last one.
-        if options.stops:
-            state.pass_draws(state.n_tasks + n_tasks - first)
-        draw, n_more = None, state.next_draw - state.n_tasks - 1
-        if not n_more:
-            draw = state.snapshot()
-            n_more = n_tasks if options.stops and not draw.at_first else 1
-        last = min(first + n_more, n_tasks)
+        draw, n_more = _next_part(state, n_tasks - first, options.stops)
+        last = first + n_more
         stop = _kernels.learn_tasks(
             batch,
             first,
@@ -200,6 +193,21 @@ def _learn_compiled(
                 break
             first += 1
     return bad
+
+
+def _next_part(state: State, n_left: int, stops: bool) -> tuple[Draw | None, int]:
+    """What replaces the draw if the next task is learned, and how many go with it.
+
+    A part ends before the task that replaces the draw last. If tasks may be left out,
+    every replacement may turn out to be the last one.
+    """
+    if stops:
+        state.pass_draws(state.n_tasks + n_left)
+    n_before = state.next_draw - state.n_tasks - 1
+    if n_before:
+        return None, min(n_before, n_left)
+    draw = state.snapshot()
+    return draw, n_left if stops and not draw.at_first else 1
 
 
 def _learn_batches(

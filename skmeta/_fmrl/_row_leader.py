@@ -10,6 +10,7 @@ fixed reference, so that the location of the data costs no digits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -105,6 +106,9 @@ class RowLeader:
         vars(twin).update(vars(self))
         twin._sums = self._sums.copy()
         return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_latest": None}
 
     @property
     def leader(self) -> Array:
