@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
@@ -16,9 +17,18 @@ from sklearn.utils.validation import (
 )
 
 from skmeta import _kernels
+from skmeta._frames import (
+    frame_values,
+    has_dates,
+    is_other_frame,
+    read_frame,
+    read_series,
+    refuse_other_than_numbers,
+)
 from skmeta._kernels import _loops_py
-from skmeta._labels import is_missing
-from skmeta._sklearn import _check_feature_names, _check_sample_weight
+from skmeta._labels import split_column
+from skmeta._names import is_missing
+from skmeta._sklearn import _check_feature_names, check_sample_weight
 from skmeta._sparse import check_indices, check_pointers
 
 
@@ -47,7 +57,13 @@ def _as_array(values: Any, n_dims: int) -> np.ndarray | None:
 
 
 def _as_floats(X: Any) -> Any:
-    """X as `check_X` returns it, where only its place in memory may change; or None."""
+    """X as `check_X` returns it, where only its place in memory may change; or None.
+
+    Raises
+    ------
+    ValueError
+        If the features are dates, or columns of a table are no numbers.
+    """
     if is_kernel_ready(X, np.float64, 2) and X.size:
         return X
     if type(X) in (sp.csr_matrix, sp.csr_array):
@@ -57,10 +73,12 @@ def _as_floats(X: Any) -> Any:
         ):
             return X
         return None
-    X = _as_array(X, 2)
-    if X is None or X.dtype not in (np.float64, np.float32):
-        return None
-    return _readable(X)
+    array = frame_values(X) if is_other_frame(X) and len(X) else _as_array(X, 2)
+    if array is not None and array.dtype in (np.float64, np.float32):
+        return _readable(array)
+    if has_dates(X if array is None or array.dtype == object else array):
+        refuse_other_than_numbers(X)
+    return None
 
 
 def check_X(
@@ -70,8 +88,17 @@ def check_X(
     reset: bool,
     ensure_all_finite: bool = True,
     checks_indices: bool = True,
+    may_be_empty: bool = False,
 ) -> Any:
-    """A C-contiguous float array, or CSR with sorted, unique 32-bit indices."""
+    """A C-contiguous float array, or CSR with sorted, unique 32-bit indices.
+
+    The columns of a `_task_column` of the estimator are taken out. `may_be_empty`:
+    whether there may be no features where they are learned (`reset`).
+    """
+    if vars(estimator).get("_task_column") is not None and not reset:
+        X = without_task_column(X, vars(estimator))
+    if is_other_frame(X):
+        X = read_frame(X).to_native()  # of a library that scikit-learn knows
     check_pointers(X)
     if checks_indices:
         check_indices(X)
@@ -79,6 +106,8 @@ def check_X(
     if values is not None and not (ensure_all_finite and find_nonfinite(values)):
         if _describes(estimator, X, values.shape[1], reset):
             return values
+    if not reset:
+        may_be_empty = vars(estimator)["n_features_in_"] == 0
     try:
         X = validate_data(
             estimator,
@@ -88,15 +117,22 @@ def check_X(
             dtype=[np.float64, np.float32],
             order="C",
             ensure_all_finite=ensure_all_finite,
+            ensure_min_features=0 if may_be_empty else 1,
         )
-    except ValueError as error:
-        if "could not convert" in str(error):
-            error.add_note(
-                "Every feature must be a number. A column of task labels is not a "
-                "feature: name it as the task_column of a meta-estimator."
-            )
+    except (TypeError, ValueError) as error:
+        if "feature names" not in str(error).lower():
+            refuse_other_than_numbers(X)
         raise
     return _canonical(X) if sp.issparse(X) else _readable(X)
+
+
+def without_task_column(X: Any, attributes: dict[str, Any]) -> Any:
+    """X without the columns of `_task_column`, if it has them."""
+    column, n_features = attributes["_task_column"], attributes["n_features_in_"]
+    n_columns = len(column) if isinstance(column, list | tuple) else 1
+    if np.shape(X)[1:] == (n_features + n_columns,):
+        return split_column(X, column)[0]
+    return X
 
 
 def _describes(estimator: object, X: Any, width: int, reset: bool) -> bool:
@@ -138,7 +174,20 @@ def _check_y(estimator: object, X: Any, y: ArrayLike | None) -> np.ndarray:
             f"{type(estimator).__name__} requires y to be passed, but the target y is "
             "None."
         )
+    shape = np.shape(y)
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {shape} instead. For "
+            "several targets, fit one model each: MultiOutputRegressor or "
+            "MultiOutputClassifier of scikit-learn does so."
+        )
     targets: np.ndarray = column_or_1d(y, warn=True)
+    if targets.dtype.kind == "O":
+        for row, value in enumerate(targets):
+            if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+                raise ValueError(
+                    f"y must hold one target per row: row {row} holds {value!r}."
+                )
     check_consistent_length(X, targets)
     if targets.dtype.kind == "c":
         raise ValueError("Complex data not supported: y must be real.")
@@ -155,7 +204,7 @@ def check_numeric_y(estimator: object, X: Any, y: ArrayLike) -> np.ndarray:
         return _readable(array, np.float64)
     y = _check_y(estimator, X, y)
     if y.dtype.kind == "O":
-        y = np.array([np.nan if is_missing(value) else value for value in y], object)
+        y = _objects([np.nan if is_missing(value) else value for value in y])
     try:
         return _readable(y, np.float64)
     except (TypeError, ValueError) as error:
@@ -171,6 +220,7 @@ def check_class_labels(
     estimator: object, X: Any, y: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Class labels per row; which are missing (None, NaN, infinite), or None: none."""
+    y = _with_missing_objects(y)
     array = _as_array(y, 1)
     if array is not None and array.dtype.kind in "biu" and len(array) == X.shape[0]:
         return array, None
@@ -181,6 +231,7 @@ def check_class_labels(
         missing = ~np.isfinite(y)
     elif y.dtype.kind == "O":
         missing = np.array([is_missing(label) for label in y], dtype=bool)
+        y = _of_one_type(y, missing)
     else:
         missing = np.zeros(len(y), dtype=bool)
     try:
@@ -191,16 +242,54 @@ def check_class_labels(
     return y, missing if missing.any() else None
 
 
+def _with_missing_objects(y: Any) -> Any:
+    """Objects where NumPy would read integers among missing values as floats."""
+    series = read_series(y)
+    if series is not None:
+        return _objects(series.to_list()) if series.null_count() else series.to_numpy()
+    if hasattr(y, "isna") and not isinstance(y.dtype, np.dtype) and y.isna().any():
+        return y.astype(object)
+    return y
+
+
+def _objects(values: list[Any]) -> np.ndarray:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _of_one_type(y: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Objects that are all bools, or all integers, as an array of these.
+
+    Values that are missing become any other.
+    """
+    types = set(map(type, y[~missing]))
+    for kinds, dtype in ((bool | np.bool_, bool), (int | np.integer, np.int64)):
+        if not types or not all(issubclass(one, kinds) for one in types):
+            continue
+        if dtype is not bool and bool in types:
+            continue
+        typed = np.zeros(len(y), dtype=dtype)
+        try:
+            typed[~missing] = y[~missing]
+        except OverflowError:  # beyond 64 bits
+            continue
+        typed[missing] = typed[~missing][0]
+        return typed
+    return y
+
+
 def find_classes(y: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
     """The sorted distinct labels of a first call."""
-    if y.dtype.kind in "iu":
+    y = y if missing is None else y[~missing]
+    if y.dtype.kind in "iu" and len(y):
         low, high = int(y.min()), int(y.max())
         if high - low < len(y):
             seen = np.zeros(high - low + 1, dtype=bool)  # much faster than sorting
             seen[np.subtract(y, low, dtype=np.int64, casting="unsafe")] = True
             return (np.flatnonzero(seen) + low).astype(y.dtype)
     try:
-        return np.unique(y if missing is None else y[~missing])
+        return np.unique(y)
     except TypeError as error:
         raise ValueError(_MIXED.format(error)) from error
 
@@ -226,6 +315,10 @@ def encode_labels(
         return np.full(len(y), np.nan)
 
 
+class NoRowsLeft(ValueError):
+    """No row has a positive weight, or none is without NaN and infinity."""
+
+
 def check_weights(
     sample_weight: ArrayLike | None, X: Any
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -235,12 +328,10 @@ def check_weights(
     """
     if sample_weight is None:
         return None, None
-    weight = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    weight = check_sample_weight(sample_weight, X)
     has_weight = weight > 0
     if not has_weight.any():
-        raise ValueError(
+        raise NoRowsLeft(
             "All sample weights are zero: at least one row needs a positive weight."
         )
     if has_weight.all():

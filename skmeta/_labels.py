@@ -5,46 +5,44 @@ Tasks are taken in order of first appearance; the rows of a task keep their orde
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView, MutableSet
+from collections.abc import Callable, Hashable, Sequence
+from itertools import islice
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from skmeta._frames import column_names, is_other_frame, is_pandas, split_frame
+from skmeta._label_columns import (
+    MOST_PARTS,
+    KeyColumns,
+    check_fractions,
+    check_labels,
+    names_in,
+    names_of,
+)
+from skmeta._names import kind_in_words, kind_of, spellings
 from skmeta._sparse import check_indices, check_pointers
 
+__all__ = [
+    "as_array",
+    "check_fractions",
+    "check_labels",
+    "code_rows",
+    "first_few",
+    "group_rows",
+    "mismatch",
+    "names_of",
+    "row_numbers",
+    "split_column",
+    "split_labels",
+]
 
-def check_labels(tasks: Any, n_samples: int) -> Any:
-    """Return one label per row as a 1-d array; a number or a string labels all rows.
+# ---- the columns of X that hold the labels
 
-    Raises
-    ------
-    ValueError
-        If there is not exactly one label per row.
-    """
-    if type(tasks) in (int, str):
-        return tasks
-    labels = np.asarray(tasks)
-    if labels.dtype.kind in "US" and isinstance(tasks, (list, tuple)):
-        # NumPy turns [1, "a"] into strings
-        labels = np.asarray(tasks, dtype=object)
-    if labels.ndim == 0:
-        if isinstance(tasks, Iterator):
-            raise ValueError(
-                "tasks is an iterator, which would be one label for all rows. Pass "
-                "list(tasks)."
-            )
-        labels = np.full(n_samples, labels[()])
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1 or len(labels) != n_samples:
-        raise ValueError(
-            f"tasks must hold one label per row of X: got shape {np.shape(tasks)} for "
-            f"{n_samples} rows. Give a 1-d array of length {n_samples}, or one label "
-            "for all rows."
-        )
-    return labels
+
+_COLUMN_NAMES = (str, tuple, list)
 
 
 def split_labels(X: Any, tasks: Any, column: Any) -> tuple[Any, Any]:
@@ -53,9 +51,11 @@ def split_labels(X: Any, tasks: Any, column: Any) -> tuple[Any, Any]:
     Raises
     ------
     ValueError
-        If there are both, or X has no such column.
+        If there are both, X has no such column, or `tasks` is the name of a column.
     """
     if column is None:
+        if isinstance(tasks, _COLUMN_NAMES) and type(X) is not np.ndarray:
+            _check_not_columns(X, tasks)
         return X, tasks
     if tasks is not None:
         raise ValueError(
@@ -65,59 +65,79 @@ def split_labels(X: Any, tasks: Any, column: Any) -> tuple[Any, Any]:
     return split_column(X, column)
 
 
+def _check_not_columns(X: Any, tasks: Any) -> None:
+    """Raise ValueError if `tasks` names columns of X."""
+    names = [tasks] if isinstance(tasks, str) else tasks
+    if not 0 < len(names) <= MOST_PARTS or type(names[0]) is not str:
+        return
+    known = column_names(X)
+    if known is None or not all(type(one) is str and one in known for one in names):
+        return
+    if isinstance(tasks, list) and len(tasks) == len(X):
+        return  # one label per row
+    raise ValueError(
+        f"tasks={tasks!r} is the name of a column of X, which would stay a feature. "
+        f"To read the labels from it, set the parameter task_column={tasks!r} and "
+        "leave out tasks. If it is the label of all rows, pass one label per row."
+    )
+
+
 def split_column(X: Any, column: Any) -> tuple[Any, Any]:
     """Take the column that holds the task labels out of X: (features, labels).
+
+    A list of columns gives one compound label per row.
 
     Raises
     ------
     ValueError
         If X has no such column.
     """
-    if isinstance(column, bool):
-        raise ValueError(f"task_column must be a name or an index. Got {column}.")
-    if hasattr(X, "iloc"):
-        return _split_frame(X, column)
-    if not isinstance(column, Integral):
-        raise ValueError(
-            f"task_column={column!r} is a name, but X has no column names: pass a "
-            "DataFrame, or the index of the column. A transformer keeps the names "
-            "after set_output(transform='pandas')."
-        )
+    is_list = isinstance(column, list | tuple)
+    columns = list(column) if is_list else [column]
+    if not columns or any(
+        isinstance(one, bool) or not isinstance(one, str | Integral) for one in columns
+    ):
+        allowed = "a list of names or indices" if is_list else "a name or an index"
+        raise ValueError(f"task_column must be {allowed}. Got {column!r}.")
+    if is_pandas(X) or is_other_frame(X):
+        rest, taken = split_frame(X, columns)
+    else:
+        rest, taken = _split_array(X, columns)
+    return rest, KeyColumns(taken) if is_list else next(iter(taken.values()))
+
+
+def _split_array(X: Any, columns: list[Any]) -> tuple[Any, dict[Any, Any]]:
+    for column in columns:
+        if isinstance(column, str):
+            raise ValueError(
+                f"task_column={column!r} is a name, but X has no column names: pass a "
+                "DataFrame, or the index of the column. A transformer keeps the names "
+                "after set_output(transform='pandas') or 'polars'."
+            )
     if not (sp.issparse(X) or isinstance(X, np.ndarray)):
-        X = np.array(X, dtype=object)
-    index = int(column)
-    if X.ndim != 2 or not -X.shape[1] <= index < X.shape[1]:
-        raise ValueError(f"X of shape {X.shape} has no column {column} (task_column).")
+        X = _array_of_rows(X)
+    width = X.shape[1] if X.ndim == 2 else 0
+    for column in columns:
+        if not -width <= column < width:
+            raise ValueError(
+                f"X of shape {X.shape} has no column {column} (task_column)."
+            )
+    indices = [int(column) % width for column in columns]
+    if len(set(indices)) < len(indices):
+        raise ValueError(f"task_column={columns!r} names a column twice.")
+    others = np.setdiff1d(np.arange(width), indices)
     if sp.issparse(X):
         check_pointers(X)
         check_indices(X)
         X = X.tocsc()
-        labels = X[:, [index]].toarray()[:, 0]
-        others = np.delete(np.arange(X.shape[1]), index)
-        return X[:, others].tocsr(), labels
-    return np.delete(X, index, axis=1), X[:, index]
+        taken = {index: X[:, [index]].toarray()[:, 0] for index in indices}
+        return X[:, others].tocsr(), taken
+    return X[:, others], {index: X[:, index] for index in indices}
 
 
-def _split_frame(X: Any, column: Any) -> tuple[Any, Any]:
-    columns = list(X.columns)
-    if column not in columns and isinstance(column, Integral):
-        if -len(columns) <= int(column) < len(columns):
-            column = columns[int(column)]
-    if columns.count(column) != 1:
-        hint = ""
-        if column in X.index.names:
-            hint = " The index has that name: use reset_index()."
-        if any(str(name).endswith(f"__{column}") for name in columns):
-            hint = " Give the transformer verbose_feature_names_out=False."
-        count = columns.count(column) or "no"
-        noun = "column" if count == "no" else "columns"
-        raise ValueError(
-            f"X has {count} {noun} {column!r} (task_column). Its columns: {columns}."
-            + hint
-        )
-    if len(columns) == 1:
-        raise ValueError(f"X has no features besides the task_column {column!r}.")
-    return X.drop(columns=[column]), X[column]
+def _array_of_rows(X: Any) -> np.ndarray:
+    """A list of rows, whose entries keep their types."""
+    return np.array(X, dtype=object)
 
 
 def group_rows(
@@ -127,21 +147,17 @@ def group_rows(
 
     Parameters
     ----------
-    labels : ndarray of shape (n_samples,), int, str or None
-        One label for all rows makes them one task, None one without a name.
+    labels : ndarray of shape (n_samples,), one label, or None
+        As `check_labels` returns them. One label for all rows makes them one task,
+        None one without a name.
     n_samples : int
 
     Returns
     -------
-    names : list of the n_tasks distinct labels, as Python scalars, or None
+    names : list of the n_tasks distinct labels, canonical, or None
     starts : intp ndarray of shape (n_tasks + 1,)
     order : intp ndarray of shape (1, n_samples) or None
         None if the rows of every task are already adjacent.
-
-    Raises
-    ------
-    ValueError
-        If a label is missing (None, NaN, NaT or pandas.NA) or not hashable.
     """
     if not isinstance(labels, np.ndarray):
         names = None if labels is None else [labels]
@@ -172,18 +188,12 @@ def _find_runs(labels: np.ndarray) -> tuple[list[Any], np.ndarray, np.ndarray]:
     labels = labels[runs]
     if labels.dtype.kind in "iu":
         return *_code_integers(labels), edges
-    # datetime64.tolist() turns nanoseconds, and NaT, into integers
-    names = list(labels) if labels.dtype.kind in "mM" else labels.tolist()
-    _check_present(names, runs)
-    return *_code_objects(names), edges
+    return *_code_objects(names_in(labels)), edges
 
 
 def _code_objects(labels: list[Any]) -> tuple[list[Any], np.ndarray]:
     code: dict[Any, int] = {}
-    try:
-        codes = [code.setdefault(label, len(code)) for label in labels]
-    except TypeError as error:
-        raise ValueError(f"task labels must be hashable: {error}.") from error
+    codes = [code.setdefault(label, len(code)) for label in labels]
     return list(code), np.array(codes, dtype=np.intp)
 
 
@@ -204,23 +214,23 @@ def _code_integers(labels: np.ndarray) -> tuple[list[Any], np.ndarray]:
     return labels[first[values]].tolist(), number[offsets]
 
 
-def names_of(labels: Any) -> list[Any]:
-    """One label, or the labels of a sequence or a set, as `group_rows` names tasks."""
-    if isinstance(labels, MutableSet | KeysView):  # a frozenset is one label
-        labels = list(labels)
-    is_one = isinstance(labels, str | bytes | tuple) or np.ndim(labels) == 0
-    return [_as_scalar(label) for label in ([labels] if is_one else labels)]
-
-
-def _as_scalar(label: Any) -> Any:
-    is_time = isinstance(label, np.datetime64 | np.timedelta64)
-    return label if is_time or not hasattr(label, "item") else label.item()
-
-
 def as_array(names: list[Any]) -> np.ndarray:
-    """Labels as an array of shape (n_labels,), of objects if they are not scalars."""
-    if len({type(name) for name in names}) == 1 and np.ndim(names[0]) == 0:
-        return np.array(names)
+    """Labels as an array of shape (n_labels,), of objects if NumPy would change them.
+
+    NumPy promotes large integers to floats, and cuts null characters at the end of
+    strings.
+    """
+    types = {type(name) for name in names}
+    if types == {int}:
+        for dtype in (np.int64, np.uint64):
+            try:
+                return np.array(names, dtype=dtype)
+            except OverflowError:
+                continue
+    elif len(types) == 1 and np.ndim(names[0]) == 0:
+        array = np.array(names)
+        if array.dtype.kind not in "US" or array.tolist() == names:
+            return array
     array = np.empty(len(names), dtype=object)
     for row, name in enumerate(names):
         array[row] = name
@@ -239,29 +249,65 @@ def row_numbers(labels: Any, has_weight: np.ndarray) -> np.ndarray:
 
 
 def _differ(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Elementwise a != b; what cannot be compared (pandas.NA) differs."""
+    """Elementwise a != b."""
     if a.dtype != object:
         return a != b
     differ = [x is not y and _unequal(x, y) for x, y in zip(a, b, strict=True)]
     return np.array(differ, dtype=bool)
 
 
-def is_missing(label: Any) -> bool:
-    """Whether a label is None, NaN, NaT or pandas.NA."""
-    return label is None or _unequal(label, label)
-
-
 def _unequal(a: Any, b: Any) -> bool:
     try:
         return bool(a != b)
-    except TypeError:
+    except (OverflowError, TypeError, ValueError):  # NumPy compares with anything
         return True
 
 
-def _check_present(run_labels: list[Any], runs: np.ndarray) -> None:
-    for label, row in zip(run_labels, runs, strict=True):
-        if is_missing(label):
-            raise ValueError(
-                f"tasks has a missing label ({label}) in row {row}. Drop the row, or "
-                "give it a separate label."
-            )
+# ---- labels that are all unknown
+
+
+def first_few(labels: Any) -> list[Any]:
+    """At most eight of the keys of a dict that another thread may be writing to."""
+    while True:
+        try:
+            return list(islice(labels, 8))
+        except RuntimeError:  # it changed while it was read
+            continue
+
+
+def mismatch(
+    names: Sequence[Hashable],
+    examples: Sequence[Hashable],
+    are_known: Callable[[list[Any]], Any],
+) -> str | None:
+    """How unknown labels differ from the known ones, if they seem to mean the same.
+
+    Parameters
+    ----------
+    names : sequence of labels
+        All of them unknown.
+    examples : sequence of labels
+        Some of the known ones.
+    are_known : callable
+        Which of a list of labels are known.
+
+    Returns
+    -------
+    difference : str or None
+        A sentence.
+    """
+    if not examples:
+        return None
+    if set(map(kind_of, examples)).isdisjoint(map(kind_of, names)):
+        kind = kind_in_words(names[0])
+        return (
+            f"The label {names[0]!r} is {kind}; the known ones, such as "
+            f"{examples[0]!r}, are not."
+        )
+    for name in names[:8]:
+        others = spellings(name, examples)
+        known = are_known(others) if others else []
+        for other, is_known in zip(others, known, strict=True):
+            if is_known:
+                return f"The label {name!r} is unknown, but {other!r} is known."
+    return None

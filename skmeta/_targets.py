@@ -65,17 +65,23 @@ class Classes:
     ----------
     classes : ndarray of shape (n_classes,)
         At least two, sorted.
+    balance : ndarray of shape (n_classes,), default=None
+        Weights that balance the classes of the last fit, if it was to balance them.
     """
 
     plain_dtype: ClassVar[type] = np.int64
 
-    def __init__(self, classes: np.ndarray):
+    def __init__(self, classes: np.ndarray, balance: np.ndarray | None = None):
         if len(classes) < 2:
             raise ValueError(
                 f"A classifier needs at least two classes; got {len(classes)} class: "
                 f"{classes.tolist()}. With partial_fit, name all of them in `classes`."
             )
-        self.classes = classes
+        self.classes, self.balance = classes, balance
+
+    def balanced(self, balance: np.ndarray) -> Classes:
+        """The same classes, with the weights that balance them."""
+        return Classes(self.classes, balance)
 
     @classmethod
     def of(cls, owner: Any, X: Any, y: ArrayLike) -> Classes:

@@ -142,8 +142,11 @@ NO_CLASS = {
 BAD_CALLS = {
     "no rows": (lambda c: {k: v[:0] for k, v in c.items()}, "0 sample.*minimum of 1"),
     "1-d X": (lambda c: {"X": c["X"][:, 0]}, "Expected 2D array, got 1D array"),
-    "no columns": (lambda c: {"X": c["X"][:, :0]}, r"0 feature\(s\).*minimum of 1"),
-    "X of words": (lambda c: {"X": np.full((30, 3), "a")}, "could not convert string"),
+    "no columns": (
+        lambda c: {"X": c["X"][:, :0], "tasks": None},
+        r"0 feature\(s\).*minimum of 1",
+    ),
+    "X of words": (lambda c: {"X": np.full((30, 3), "a")}, "feature must be a number"),
     "complex X": (lambda c: {"X": c["X"] + 1j}, "Complex data not supported"),
     "complex y": (lambda c: {"y": c["y"] + 1j}, "Complex data not supported"),
     "no y": (lambda c: {"y": None}, "requires y"),
@@ -161,11 +164,8 @@ BAD_CALLS = {
     "short weights": (lambda c: {"sample_weight": np.ones(29)}, "sample_weight"),
     "nan weight": (lambda c: {"sample_weight": np.full(30, np.nan)}, "sample_weight"),
     "negative": (lambda c: {"sample_weight": np.full(30, -1.0)}, "sample_weight"),
-    "no weight": (
-        lambda c: {"sample_weight": np.zeros(30)},
-        "(?i)sample weights.*zero",
-    ),
 }
+NO_WEIGHT = (lambda c: {"sample_weight": np.zeros(30)}, "(?i)sample weights.*zero")
 WRONG_KIND = {
     "regressor": {
         "words": (words_and("no"), "y must hold numbers for FMRLRegressor.*'(no|yes)'"),

@@ -412,7 +412,7 @@ def test_foreign_learner_takes_tasks_of_one_class():
     model = FMRLClassifier(SGDClassifier(random_state=0), step_size="fixed")
     model.fit(X, y, tasks=tasks)
     rows = y == 1
-    model.partial_fit(X[rows], y[rows], tasks="ones")
+    model.partial_fit(X[rows], y[rows], tasks=99)
     adapted = model.adapt(X[rows], y[rows])
     assert_array_equal(adapted.classes_, [0, 1])
     assert adapted.score(X[rows], y[rows]) > model.score(X[rows], y[rows]) - 1e-12

@@ -13,6 +13,7 @@ from hostile import (
     IN_Y,
     KINDS,
     NO_CLASS,
+    NO_WEIGHT,
     WRONG_KIND,
     as_frame,
     by_kind,
@@ -51,6 +52,38 @@ def test_bad_call_is_refused_and_changes_nothing(
         model.fit(**call)
     with unchanged(model), pytest.raises(ValueError, match=message):
         learn(model, method, call | change(call))
+
+
+@on_both_kinds
+def test_rows_without_any_weight_can_start_nothing(kind):
+    change, message = NO_WEIGHT
+    call = good_call(kind)
+    for fitted, method in ((False, "fit"), (True, "fit"), (False, "partial_fit")):
+        model = started(kind, fitted)
+        with unchanged(model), pytest.raises(ValueError, match=message):
+            learn(model, method, call | change(call))
+
+
+@on_both_kinds
+@pytest.mark.parametrize("why", ["weights", "rows"])
+def test_a_call_of_a_stream_without_rows_to_learn_changes_nothing(kind, why):
+    model, call = started(kind, True), good_call(kind)
+    if why == "weights":
+        call["sample_weight"] = np.zeros(30)
+    else:
+        model.set_params(on_bad_row="drop")
+        call["X"][:] = np.nan
+    with unchanged(model):
+        assert learn(model, "partial_fit", call) is model
+    for change, message in (
+        ({"X": call["X"][:, :2]}, "2 features"),
+        (
+            {"tasks": call["tasks"][1:]},
+            "one label per row",
+        ),
+    ):
+        with unchanged(model), pytest.raises(ValueError, match=message):
+            learn(model, "partial_fit", call | change)
 
 
 @on_fresh_and_fitted
@@ -304,7 +337,8 @@ ADAPT_Y = "^The task of this call: y is {} in row 28 .*Drop the row"
     {
         "nan": (with_entry("X", np.nan), ADAPT_X),
         "inf in CSR": (with_entry("X", np.inf, sp.csr_array), ADAPT_X),
-        **{name: BAD_CALLS[name] for name in ("no y", "short y", "no weight")},
+        **{name: BAD_CALLS[name] for name in ("no y", "short y")},
+        "no weight": NO_WEIGHT,
     },
     {
         "regressor": {"y nan": (with_entry("y", np.nan), ADAPT_Y.format("nan"))},

@@ -45,8 +45,9 @@ LAYERS = [
         "_version",
         "losses",
     },
-    {"_labels", "_solvers", "datasets", "meta_step_size", "step_size"},
-    {"_batch", "_kernels"},
+    {"_frames", "_names", "_solvers", "datasets", "meta_step_size", "step_size"},
+    {"_batch", "_kernels", "_label_columns"},
+    {"_labels"},
     {"_checks", "_show_versions", "_steps", "_units"},
     {"_learners", "_targets"},
     {"_meta", "linear_model"},
@@ -59,6 +60,7 @@ LAYERS = [
 ON_PUBLIC_NAMES = {"checkpoint", "inspection", "metrics", "model_selection", "pipeline"}
 WITHOUT_ESTIMATORS = {
     "_checks",
+    "_frames",
     "_labels",
     "_sklearn",
     "_solvers",
@@ -124,7 +126,8 @@ def test_imports_are_absolute(name):
 
 @each_module
 def test_optional_packages_are_imported_where_they_are_used(name):
-    optional = {"matplotlib", "pandas", "polars", "pyarrow", "skorch", "torch"}
+    optional = {"matplotlib", "narwhals", "pandas", "polars", "pyarrow"}
+    optional |= {"skorch", "torch"}
     found = {one.split(".")[0] for one in imported(TREES[name].body)}
     assert found.isdisjoint(optional)
 

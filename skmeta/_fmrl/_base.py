@@ -77,6 +77,11 @@ class BaseFMRL(BaseMeta):
     }
     _default_estimator: ClassVar[type]
     _configuration: Configuration
+    _nested = {
+        "estimator": "an inner learner of skmeta.linear_model",
+        "step_size": "one of skmeta.step_size, such as ARUBA()",
+        "meta_step_size": "one of skmeta.meta_step_size, such as LinearDecay()",
+    }
 
     def __init__(
         self,
@@ -89,7 +94,7 @@ class BaseFMRL(BaseMeta):
         init: str | ArrayLike = "zero",
         n_passes: int = 1,
         meta_batch_size: int = 1,
-        task_column: str | int | None = None,
+        task_column: str | int | list[str | int] | None = None,
         unknown_task: str = "shared",
         on_bad_task: str = "raise",
         on_bad_row: str = "raise",
@@ -365,8 +370,9 @@ class BaseFMRL(BaseMeta):
         Returns
         -------
         estimator : estimator
-            A fitted clone of `estimator`, which takes the features only, without the
-            `task_column`. It predicts, and its `partial_fit` continues to learn.
+            A fitted clone of `estimator`. It predicts, and its `partial_fit` continues
+            to learn. Estimators of `skmeta.linear_model` take X with or without the
+            `task_column`, others without it.
 
         Raises
         ------
@@ -394,12 +400,11 @@ class BaseFMRL(BaseMeta):
                 phi = coordinates.to_raw(learned.algorithm.first(learned.seed))
         task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)
         rule = algorithm.step_size
-        attributes = dict(reading.schema.attributes)
-        if classes is not None:
-            attributes["classes_"] = classes
+        own = {} if classes is None else {"classes_": classes}
+        attributes: dict[str, Any] = {**reading.schema.attributes, **own}
         if rule.shrinks:
             attributes["_within"] = partial(rule.within, begin.rule_state)
-        return learner.fitted_in(
+        model = learner.fitted_in(
             coordinates,
             inner_estimator(self, is_valid=unchanged),
             task,
@@ -408,6 +413,7 @@ class BaseFMRL(BaseMeta):
             average=algorithm.task_parameter.needs_average,
             **attributes,
         )
+        return self._hand_over(model)
 
     # ---- fitted attributes, views of the published value
 

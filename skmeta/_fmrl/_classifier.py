@@ -12,10 +12,13 @@ from sklearn.utils.metaestimators import available_if
 from skmeta._fmrl._base import BaseFMRL
 from skmeta._fmrl._state import State
 from skmeta._meta._base import MetaClassifier
+from skmeta._sklearn import StrOptions
 from skmeta._targets import probabilities
 from skmeta.linear_model import OGDClassifier
 from skmeta.linear_model._base import check_probabilities, loss_of
 from skmeta.losses import Loss
+from skmeta.meta_step_size import MetaStepSize
+from skmeta.step_size import StepSize
 
 
 def _loss_of(model: Any) -> Loss:
@@ -109,9 +112,13 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
     meta_batch_size : int, default=1
         Number of tasks of a call that share one initialization and step size, >= 1. The
         initialization then moves towards the weighted mean of their parameters.
-    task_column : str or int, default=None
-        Name or index of the column of X that holds the task labels. It is not a
-        feature.
+    class_weight : dict, 'balanced' or None, default=None
+        Weights of the classes, by label, which multiply the weights of the rows.
+        'balanced', not in `partial_fit`: inversely proportional to their frequencies in
+        `fit`. None: all 1.
+    task_column : str, int or list of these, default=None
+        Name or index of the column of X that holds the task labels, or a list of
+        columns that together are one label. They are not features.
     unknown_task : {'shared', 'warn', 'raise'}, default='shared'
         Whether rows of an unknown task are predicted with the shared initialization,
         predicted in this way with a warning, or raise an error.
@@ -231,6 +238,53 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
     """
 
     _default_estimator = OGDClassifier
+    _parameter_constraints = {
+        **BaseFMRL._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        step_size: float | str | StepSize | None = None,
+        meta_step_size: float | str | MetaStepSize = "ftl",
+        task_parameter: str = "last",
+        standardize: bool = True,
+        init: str | ArrayLike = "zero",
+        n_passes: int = 1,
+        meta_batch_size: int = 1,
+        class_weight: dict[Any, float] | str | None = None,
+        task_column: str | int | list[str | int] | None = None,
+        unknown_task: str = "shared",
+        on_bad_task: str = "raise",
+        on_bad_row: str = "raise",
+        store_tasks: bool = True,
+        n_jobs: int | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        super().__init__(
+            estimator,
+            step_size=step_size,
+            meta_step_size=meta_step_size,
+            task_parameter=task_parameter,
+            standardize=standardize,
+            init=init,
+            n_passes=n_passes,
+            meta_batch_size=meta_batch_size,
+            task_column=task_column,
+            unknown_task=unknown_task,
+            on_bad_task=on_bad_task,
+            on_bad_row=on_bad_row,
+            store_tasks=store_tasks,
+            n_jobs=n_jobs,
+            warm_start=warm_start,
+            verbose=verbose,
+            random_state=random_state,
+        )
+        self.class_weight = class_weight
 
     def fit(
         self,
@@ -255,9 +309,9 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         y : array-like of shape (n_samples,)
             Class labels, of at least two classes in all.
         tasks : array-like of shape (n_samples,) or a single label, default=None
-            Task label of every row: a number, a string or any other hashable object.
-            None, without a `task_column`: all rows are one task without a name, with a
-            warning.
+            Task label of every row: a number, a string, a date, a tuple or any other
+            hashable object. None, without a `task_column`: all rows are one task
+            without a name, with a warning.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of every sample's loss, >= 0; a row of weight 0 has no effect. None:
             all 1.

@@ -77,9 +77,9 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
     meta_batch_size : int, default=1
         Number of tasks of a call that share one initialization and step size, >= 1. The
         initialization then moves towards the weighted mean of their parameters.
-    task_column : str or int, default=None
-        Name or index of the column of X that holds the task labels. It is not a
-        feature.
+    task_column : str, int or list of these, default=None
+        Name or index of the column of X that holds the task labels, or a list of
+        columns that together are one label. They are not features.
     unknown_task : {'shared', 'warn', 'raise'}, default='shared'
         Whether rows of an unknown task are predicted with the shared initialization,
         predicted in this way with a warning, or raise an error.
@@ -223,9 +223,9 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         y : array-like of shape (n_samples,)
             Targets.
         tasks : array-like of shape (n_samples,) or a single label, default=None
-            Task label of every row: a number, a string or any other hashable object.
-            None, without a `task_column`: all rows are one task without a name, with a
-            warning.
+            Task label of every row: a number, a string, a date, a tuple or any other
+            hashable object. None, without a `task_column`: all rows are one task
+            without a name, with a warning.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of every sample's loss, >= 0; a row of weight 0 has no effect. None:
             all 1.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -108,10 +108,8 @@ class State:
         draft.__dict__.update(self.__dict__)
         draft.phi = self.phi.copy()
         draft.moves = self.moves.copy()
-        if self.rule_state.size:
-            draft.rule_state = self.rule_state.copy()
-        if self.meta_state.size:
-            draft.meta_state = self.meta_state.copy()
+        draft.rule_state = self.rule_state.copy()
+        draft.meta_state = self.meta_state.copy()
         if self.algorithm.standardize:
             draft.moments = self.moments.copy()
         if self.row_leader is not None:
@@ -191,6 +189,11 @@ class State:
     def names(self) -> list[Hashable]:
         """Labels of the known tasks, in order of first appearance."""
         return self.known.names()
+
+    @property
+    def index(self) -> Mapping[Hashable, Any]:
+        """The known labels are keys of it."""
+        return self.known.index
 
 
 _BITS = 2**64 - 1

@@ -140,7 +140,7 @@ def learn_path(
 def strength(eta: np.ndarray) -> Any:
     """alpha of a step size."""
     if eta.size == 1:
-        return float(1.0 / eta[0, 0])
+        return 1.0 / eta.item()
     if eta.ndim == 2:
         return 1.0 / eta
     alpha = inverses(eta)

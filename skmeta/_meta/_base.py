@@ -6,29 +6,34 @@ import os
 import sys
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from numbers import Integral
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
+from sklearn.feature_selection import SelectFromModel
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta import _kernels
 from skmeta._batch import Batch, Task
-from skmeta._checks import check_weights, find_nonfinite
+from skmeta._checks import NoRowsLeft, check_weights, find_nonfinite
 from skmeta._labels import (
     as_array,
+    check_fractions,
     check_labels,
     code_rows,
+    first_few,
     group_rows,
+    mismatch,
     split_labels,
 )
+from skmeta._meta._class_weight import weigh_classes, weigh_task
 from skmeta._meta._input import Reading, Schema, Target, check_columns, one_task, read
 from skmeta._meta._record import Record
 from skmeta._parameters import validate_parameters
@@ -68,6 +73,10 @@ class Learned(Protocol):
 
     def names(self) -> list[Hashable]:
         """Labels of the known tasks, in order of first appearance."""
+
+    @property
+    def index(self) -> Mapping[Hashable, Any]:
+        """The labels of known tasks are keys of it; it may have others."""
 
     def rows(self, names: Sequence[Hashable]) -> np.ndarray:
         """The records of known tasks, -1 for unknown ones."""
@@ -135,7 +144,7 @@ class BaseMeta(BaseEstimator):
     _configuration: Any
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "task_column": [str, Integral, None],
+        "task_column": [str, Integral, list, tuple, None],
         "unknown_task": [StrOptions({"shared", "warn", "raise"})],
         "on_bad_task": [StrOptions({"raise", "warn", "skip"})],
         "on_bad_row": [StrOptions({"raise", "drop"})],
@@ -145,7 +154,7 @@ class BaseMeta(BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    task_column: str | int | None
+    task_column: str | int | list[str | int] | None
     unknown_task: str
     on_bad_task: str
     on_bad_row: str
@@ -153,6 +162,8 @@ class BaseMeta(BaseEstimator):
     n_jobs: int | None
     warm_start: bool
     verbose: int
+    class_weight: Any = None  # a parameter of classifiers
+    _nested: ClassVar[dict[str, str]] = {}  # what nested parameters may be set to
 
     def __copy__(self) -> Any:
         """A shallow copy, except for what was learned: copies learn independently."""
@@ -168,6 +179,36 @@ class BaseMeta(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_learned" in vars(self)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, also of nested objects as ``step_size__gamma``.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or what it is nested in is None or a name.
+        """
+        for key in params:
+            name, _, inner = key.partition("__")
+            if not inner or name not in self._nested:
+                continue
+            value = params.get(name, getattr(self, name))
+            if not hasattr(value, "set_params"):
+                raise ValueError(
+                    f"{key!r} cannot be set, because {name}={value!r} has no "
+                    f"parameters. Set {name} to an object first: {self._nested[name]}."
+                )
+        return super().set_params(**params)
 
     # ---- what differs between families
 
@@ -224,6 +265,8 @@ class BaseMeta(BaseEstimator):
         model = clone(self).set_params(warm_start=False)
         model._check_parameters()
         reading = read(model, X, y, tasks, None, None, None)
+        if self.class_weight is not None:
+            reading = weigh_classes(self.class_weight, reading, is_fit=True)
         check_indices(reading.batch.X)
         for t in range(reading.batch.n_tasks):
             if not reading.batch.task(t).is_finite:
@@ -251,7 +294,17 @@ class BaseMeta(BaseEstimator):
         if n_passes is not None and not self.warm_start:
             before = None
         unchanged = self._check_parameters()
-        reading = read(self, X, y, tasks, sample_weight, classes, before)
+        try:
+            reading = read(self, X, y, tasks, sample_weight, classes, before)
+        except NoRowsLeft:
+            if before is None or n_passes is not None:
+                raise
+            return self
+        if self.class_weight is not None:
+            is_fit = n_passes is not None
+            reading = weigh_classes(self.class_weight, reading, is_fit=is_fit)
+        if before is not None and reading.labels is not None:
+            self._check_kind(reading.labels, before)
         if n_passes is not None and reading.labels is None:
             warn(
                 f"{type(self).__name__}.fit got no task labels, so all rows are one "
@@ -306,18 +359,36 @@ class BaseMeta(BaseEstimator):
         self, X: Any, tasks: Any, learned: Learned
     ) -> tuple[Any, RowsByTask | None]:
         """The features as the kernels read them, and the task of every row."""
-        X, labels = split_labels(X, tasks, self.task_column)
+        column = self.task_column
+        X, labels = split_labels(X, tasks, column)
         X, _, _ = check_columns(self, X, learned.schema)
         if labels is None:
             return X, None
-        names, index = code_rows(check_labels(labels, X.shape[0]), X.shape[0])
+        n_samples = X.shape[0]
+        labels = check_labels(labels, n_samples, column, refuses_fractions=False)
+        names, index = code_rows(labels, n_samples)
         by_task = RowsByTask(names, learned.rows(names), index)
-        if self.unknown_task != "shared" and by_task.is_unknown.any():
-            self._handle_unknown_tasks(by_task)
+        if by_task.rows.min() < 0:
+            self._handle_unknown_tasks(by_task, learned)
         return X, by_task
 
-    def _handle_unknown_tasks(self, by_task: RowsByTask) -> None:
+    def _check_kind(self, names: Sequence[Hashable], before: Learned) -> None:
+        """Warn if the labels to learn are of a kind never seen."""
+        kind = type(names[0])
+        if kind is type(next(iter(before.index), None)) and kind is not tuple:
+            return
+        known = first_few(before.index)
+        problem = mismatch(names, known, lambda others: [False] * len(others))
+        if problem is not None and (before.rows(names) < 0).all():
+            warn(f"{problem} They are learned as new tasks.")
+
+    def _handle_unknown_tasks(self, by_task: RowsByTask, learned: Learned) -> None:
         unknown = by_task.is_unknown
+        check_fractions(by_task.names, unknown)
+        if self.unknown_task == "shared":
+            if unknown.all():
+                self._check_spelling(by_task, learned)
+            return
         problem = (
             f"Task {by_task.names[unknown.argmax()]!r} is unknown "
             f"({int(unknown.sum())} of {len(by_task.names)} tasks are)."
@@ -328,6 +399,19 @@ class BaseMeta(BaseEstimator):
                 "predict it with what the tasks share."
             )
         warn(f"{problem} Its rows are predicted with what the tasks share.")
+
+    def _check_spelling(self, by_task: RowsByTask, learned: Learned) -> None:
+        """Warn if labels, none of them known, seem to mean known ones."""
+        problem = mismatch(
+            by_task.names,
+            first_few(learned.index),
+            lambda names: (learned.rows(names) >= 0).tolist(),
+        )
+        if problem is not None:
+            warn(
+                f"{problem} All rows are predicted with what the tasks share. Give the "
+                "labels as in fit."
+            )
 
     def _scores(self, X: Any, tasks: Any, learned: Learned) -> np.ndarray:
         """Raw scores (n_samples, n_outputs), every row under its task's parameters."""
@@ -356,7 +440,8 @@ class BaseMeta(BaseEstimator):
         n_features = learned.schema.n_features
         if self.task_column is not None and np.shape(X)[1:] != (n_features,):
             X, labels = split_labels(X, None, self.task_column)
-            names, *_ = group_rows(check_labels(labels, len(labels)), len(labels))
+            labels = check_labels(labels, len(labels), self.task_column)
+            names, *_ = group_rows(labels, len(labels))
             assert names is not None
             if len(names) > 1:
                 raise ValueError(
@@ -371,10 +456,19 @@ class BaseMeta(BaseEstimator):
             X, targets = X[has_weight], targets[has_weight]
             y = np.ravel(np.asarray(y))[has_weight]
         batch = Batch(X, targets, weight, one_task(len(targets)), None)
+        if self.class_weight is not None:
+            assert isinstance(target, Classes)
+            batch = weigh_task(self.class_weight, target, batch)
         reading = Reading(batch, None, schema, target, y, None)
         if find_nonfinite(X) or find_nonfinite(targets[:, np.newaxis]):
             raise ValueError(reading.problem(0, None))
         return batch.task(0), reading
+
+    def _hand_over(self, model: Any) -> Any:
+        """What `adapt` returns, made to take the tables of the meta-estimator."""
+        if self.task_column is not None and hasattr(model, "_task_column"):
+            model._task_column = self.task_column
+        return model
 
     # ---- fitted attributes, views of the published value
 
@@ -391,6 +485,8 @@ class BaseMeta(BaseEstimator):
                 f"{type(self).__name__!r} object has no attribute "
                 "'feature_names_in_': X had no names of columns"
             )
+        if self.task_column is not None:
+            _refuse_selector(self)
         return learned.schema.names
 
     @learned_attribute
@@ -480,9 +576,33 @@ def _are_same(classes: Any, known: np.ndarray) -> bool:
     )
 
 
-def warn(message: str) -> None:
-    """Warn the user at the line that called the package."""
-    frame, level = sys._getframe(1), 2
+def _caller() -> tuple[Any, int]:
+    """The frame that called the package, and its level as seen from `warn`."""
+    frame, level = sys._getframe(2), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
+    return frame, level
+
+
+def _refuse_selector(estimator: BaseMeta) -> None:
+    """Raise ValueError where SelectFromModel reads `feature_names_in_`.
+
+    It takes the names for those of all columns of X, so that its `transform` would
+    refuse every X with a task column, and its message would name no cause.
+    """
+    frame, _ = _caller()
+    if not isinstance(frame.f_locals.get("self"), SelectFromModel):
+        return
+    name = type(estimator).__name__
+    raise ValueError(
+        f"SelectFromModel cannot select features of a {name} with "
+        f"task_column={estimator.task_column!r}: it expects one coefficient per column "
+        f"of X. Pass the labels by themselves: SelectFromModel({name}()).fit(X, y, "
+        "tasks=labels), where X holds the features only."
+    )
+
+
+def warn(message: str) -> None:
+    """Warn the user at the line that called the package."""
+    _, level = _caller()
     warnings.warn(message, UserWarning, stacklevel=level)

@@ -11,7 +11,13 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from skmeta._batch import Batch
-from skmeta._checks import check_weights, check_X, find_nonfinite, is_kernel_ready
+from skmeta._checks import (
+    NoRowsLeft,
+    check_weights,
+    check_X,
+    find_nonfinite,
+    is_kernel_ready,
+)
 from skmeta._labels import check_labels, group_rows, row_numbers, split_labels
 from skmeta._sparse import check_indices
 from skmeta._targets import Classes, Values
@@ -121,19 +127,24 @@ def read(
     learned : published value or None
         None in a first call.
     """
-    labels = tasks
-    if estimator.task_column is not None:
-        X, labels = split_labels(X, tasks, estimator.task_column)
-    elif learned is not None and sample_weight is None and type(tasks) in PLAIN_LABELS:
-        plain = _read_plain(estimator, X, y, tasks, learned)
-        if plain is not None:
-            return plain
+    column = estimator.task_column
+    if column is None and learned is not None and sample_weight is None:
+        if type(tasks) in PLAIN_LABELS:
+            plain = _read_plain(estimator, X, y, tasks, learned)
+            if plain is not None:
+                return plain
+    X, labels = split_labels(X, tasks, column)
     schema = None if learned is None else learned.schema
     X, schema, owner = check_columns(
-        estimator, X, schema, ensure_all_finite=False, checks_indices=False
+        estimator,
+        X,
+        schema,
+        ensure_all_finite=False,
+        checks_indices=False,
+        may_be_empty=labels is not None,
     )
     if labels is not None:
-        labels = check_labels(labels, X.shape[0])
+        labels = check_labels(labels, X.shape[0], column)
     if learned is None:
         target = estimator._first_target(owner, X, y, classes)
     else:
@@ -196,7 +207,7 @@ def _used_rows(
         weight = weight[usable if is_used is None else usable[is_used]]
     is_used = usable if is_used is None else is_used & usable
     if not is_used.any():
-        raise ValueError(
+        raise NoRowsLeft(
             "No row is left: every row has NaN or infinity in X or y, or a weight of "
             "zero. Impute the values, or leave out this call."
         )
@@ -220,8 +231,11 @@ def check_columns(
     *,
     ensure_all_finite: bool = True,
     checks_indices: bool = True,
+    may_be_empty: bool = False,
 ) -> tuple[Any, Schema, Any]:
     """The features as the kernels read them, their schema, and an owner for messages.
+
+    `may_be_empty`: whether there may be no features in a first call.
 
     The owner is an estimator of the same class that has the schema only: what
     scikit-learn writes while it checks stays there, and the estimator is not changed.
@@ -235,6 +249,7 @@ def check_columns(
         reset=schema is None,
         ensure_all_finite=ensure_all_finite,
         checks_indices=checks_indices,
+        may_be_empty=may_be_empty,
     )
     if schema is None:
         found = vars(owner)

@@ -6,7 +6,7 @@ writes where an earlier one reads.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,11 @@ class KnownTasks:
             if self._latest(name) >= 0:
                 names.append(name)
         return names
+
+    @property
+    def index(self) -> Mapping[Hashable, Any]:
+        """Its keys are the labels, and those of later values that share the memory."""
+        return self._index.records
 
     def _latest(self, name: Hashable) -> int:
         """The latest record of a label that this value holds, or -1."""

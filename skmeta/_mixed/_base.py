@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -52,6 +52,10 @@ class Published:
 
     def names(self) -> list[Hashable]:
         return self.model.labels()
+
+    @property
+    def index(self) -> Mapping[Hashable, Any]:
+        return self.model.index
 
     def rows(self, names: Sequence[Hashable]) -> np.ndarray:
         return self.model.numbers(names)

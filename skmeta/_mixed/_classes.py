@@ -7,7 +7,7 @@ the rows of every task by a factor; a row of weights is then learned like a regr
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from math import isfinite
@@ -508,6 +508,11 @@ class LearnedClasses:
     def labels(self) -> list[Hashable]:
         """Labels of the known tasks, in order of first appearance."""
         return self._first.labels()
+
+    @property
+    def index(self) -> Mapping[Hashable, int]:
+        """The known labels are keys of it."""
+        return self._first.index
 
     def numbers(self, names: Sequence[Hashable]) -> Array:
         """Numbers of known tasks, -1 for those that are not known."""

@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils import compute_class_weight
 
 from skmeta._meta._base import Finished, MetaClassifier
 from skmeta._meta._input import Reading
@@ -62,11 +61,11 @@ class MixedEffectsClassifier(ClassifierMixin, MetaClassifier, BaseMixed):
         Whether there is an intercept.
     class_weight : dict, 'balanced' or None, default=None
         Weights of the classes, by label, which multiply the weights of the rows.
-        'balanced', only in `fit`: inversely proportional to their frequencies. None:
-        all 1.
-    task_column : str or int, default=None
-        Name or index of the column of X that holds the task labels. It is not a
-        feature.
+        'balanced', not in `partial_fit`: inversely proportional to their frequencies in
+        `fit`. None: all 1.
+    task_column : str, int or list of these, default=None
+        Name or index of the column of X that holds the task labels, or a list of
+        columns that together are one label. They are not features.
     unknown_task : {'shared', 'warn', 'raise'}, default='shared'
         Whether rows of an unknown task are predicted with `new_task_coef_`, predicted
         in this way with a warning, or raise an error.
@@ -187,7 +186,7 @@ class MixedEffectsClassifier(ClassifierMixin, MetaClassifier, BaseMixed):
         window: int | None = None,
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | str | None = None,
-        task_column: str | int | None = None,
+        task_column: str | int | list[str | int] | None = None,
         unknown_task: str = "shared",
         on_bad_task: str = "raise",
         on_bad_row: str = "raise",
@@ -234,9 +233,9 @@ class MixedEffectsClassifier(ClassifierMixin, MetaClassifier, BaseMixed):
         y : array-like of shape (n_samples,)
             Class labels, of at least two classes in all.
         tasks : array-like of shape (n_samples,) or a single label, default=None
-            Task label of every row: a number, a string or any other hashable object.
-            None, without a `task_column`: all rows are one task without a name, with a
-            warning.
+            Task label of every row: a number, a string, a date, a tuple or any other
+            hashable object. None, without a `task_column`: all rows are one task
+            without a name, with a warning.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of every row's log loss, >= 0; a row of weight 0 has no effect. None:
             all 1.
@@ -422,9 +421,9 @@ class MixedEffectsClassifier(ClassifierMixin, MetaClassifier, BaseMixed):
         Returns
         -------
         estimator : BiasedLogisticRegression
-            The model of the task, which takes the features only. Its probabilities are
-            averaged over the uncertainty of its coefficients, and its `partial_fit`
-            adds rows.
+            The model of the task, which takes X with or without the `task_column`. Its
+            probabilities are averaged over the uncertainty of its coefficients, and its
+            `partial_fit` adds rows.
 
         Raises
         ------
@@ -435,7 +434,7 @@ class MixedEffectsClassifier(ClassifierMixin, MetaClassifier, BaseMixed):
         task, reading = self._read_new_task(X, y, sample_weight, learned)
         prior = learned.model.prior_of(_numbered(reading).batch)
         attributes = {**reading.schema.attributes, "classes_": self.classes_}
-        return prior.fitted(task, **attributes)
+        return self._hand_over(prior.fitted(task, **attributes))
 
     def score(
         self,
@@ -476,33 +475,10 @@ class MixedEffectsClassifier(ClassifierMixin, MetaClassifier, BaseMixed):
         return LearnedClasses(reading.schema.n_features, len(classes))
 
     def _learn(self, draft: Draft, reading: Reading, n_passes: int | None) -> Finished:
-        if self.class_weight is not None:
-            reading = self._weighted(reading, n_passes)
         return super()._learn(draft, _numbered(reading), n_passes)
-
-    def _weighted(self, reading: Reading, n_passes: int | None) -> Reading:
-        """The rows, with their weights multiplied by the weights of their classes."""
-        if self.class_weight == "balanced" and n_passes is None:
-            raise ValueError(
-                "class_weight='balanced' needs the rows of all tasks, which "
-                "partial_fit does not have: pass a dict of weights instead."
-            )
-        batch, classes = _numbered(reading).batch, reading.target.classes
-        assert classes is not None
-        known = np.isfinite(batch.y)
-        index = np.where(known, batch.y, 0).astype(np.intp)
-        weights = compute_class_weight(
-            self.class_weight, classes=classes, y=classes[index[known]]
-        )
-        weight = weights[index]
-        if batch.sample_weight is not None:
-            weight = weight * batch.sample_weight
-        return reading._replace(batch=reading.batch._replace(sample_weight=weight))
 
     def _replay(self, reading: Reading) -> Iterator[Record]:
         draft = self._begin(reading, None, 1, False)
-        if self.class_weight is not None:
-            reading = self._weighted(reading, 1)
         return replay(draft.model, draft.options, reading, LogLoss(), _numbered)
 
 

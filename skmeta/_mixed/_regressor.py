@@ -57,9 +57,9 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         are merged into one group. None: as many as fit in 16 MB, at least 64.
     fit_intercept : bool, default=True
         Whether there is an intercept.
-    task_column : str or int, default=None
-        Name or index of the column of X that holds the task labels. It is not a
-        feature.
+    task_column : str, int or list of these, default=None
+        Name or index of the column of X that holds the task labels, or a list of
+        columns that together are one label. They are not features.
     unknown_task : {'shared', 'warn', 'raise'}, default='shared'
         Whether rows of an unknown task are predicted with `new_task_coef_`, predicted
         in this way with a warning, or raise an error.
@@ -187,7 +187,7 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         half_life: float | None = None,
         window: int | None = None,
         fit_intercept: bool = True,
-        task_column: str | int | None = None,
+        task_column: str | int | list[str | int] | None = None,
         unknown_task: str = "shared",
         on_bad_task: str = "raise",
         on_bad_row: str = "raise",
@@ -232,9 +232,9 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         y : array-like of shape (n_samples,)
             Targets.
         tasks : array-like of shape (n_samples,) or a single label, default=None
-            Task label of every row: a number, a string or any other hashable object.
-            None, without a `task_column`: all rows are one task without a name, with a
-            warning.
+            Task label of every row: a number, a string, a date, a tuple or any other
+            hashable object. None, without a `task_column`: all rows are one task
+            without a name, with a warning.
         sample_weight : array-like of shape (n_samples,), default=None
             Precision of every row: its noise has the variance ``noise_variance_ / w``,
             >= 0; a row of weight 0 has no effect. None: all 1.
@@ -407,8 +407,8 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         Returns
         -------
         estimator : BiasedRidge
-            The model of the task, which takes the features only. Its `predict` has
-            `return_std`, and its `partial_fit` adds rows exactly.
+            The model of the task, which takes X with or without the `task_column`. Its
+            `predict` has `return_std`, and its `partial_fit` adds rows exactly.
 
         Raises
         ------
@@ -418,7 +418,7 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         learned = self._fitted()
         task, reading = self._read_new_task(X, y, sample_weight, learned)
         prior = learned.model.prior_of(reading.batch)
-        return prior.fitted(task, **reading.schema.attributes)
+        return self._hand_over(prior.fitted(task, **reading.schema.attributes))
 
     def score(
         self,

@@ -7,7 +7,7 @@ all its rows. A view is a number of records: what is appended later, it does not
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -134,6 +134,11 @@ class Store:
         numbers = np.array([get(label, LOOSE) for label in labels], np.int64)
         numbers[numbers >= self.n_known] = LOOSE
         return numbers
+
+    @property
+    def index(self) -> Mapping[Hashable, int]:
+        """Its keys are the labels, and those of later views of the memory."""
+        return self._memory.index
 
     def labels(self) -> list[Hashable]:
         """Labels of the known tasks, in order of first appearance."""

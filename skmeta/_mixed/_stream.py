@@ -5,7 +5,7 @@ A call makes a new value; the shared memory that an older value reads does not c
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -380,6 +380,11 @@ class Learned:
     def labels(self) -> list[Hashable]:
         """Labels of the known tasks, in order of first appearance."""
         return self.store.labels()
+
+    @property
+    def index(self) -> Mapping[Hashable, int]:
+        """The known labels are keys of it."""
+        return self.store.index
 
     def numbers(self, names: Sequence[Hashable]) -> Array:
         """Numbers of known tasks, -1 for those that are not known."""

@@ -41,6 +41,7 @@ class BaseLinear(BaseEstimator):
     """
 
     losses_: np.ndarray
+    _task_column: Any = None  # of the tables that it takes; `adapt` sets it
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
