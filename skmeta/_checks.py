@@ -29,7 +29,7 @@ from skmeta._kernels import _loops_py
 from skmeta._labels import split_column
 from skmeta._names import is_missing
 from skmeta._sklearn import _check_feature_names, check_sample_weight
-from skmeta._sparse import check_indices, check_pointers
+from skmeta._sparse import check_indices, check_pointers, is_checked_by_kernel
 
 
 def is_kernel_ready(array: Any, dtype: DTypeLike, ndim: int) -> bool:
@@ -100,7 +100,7 @@ def check_X(
     if is_other_frame(X):
         X = read_frame(X).to_native()  # of a library that scikit-learn knows
     check_pointers(X)
-    if checks_indices:
+    if checks_indices or not is_checked_by_kernel(X):
         check_indices(X)
     values = _as_floats(X)
     if values is not None and not (ensure_all_finite and find_nonfinite(values)):

@@ -19,13 +19,16 @@ Array = NDArray[np.float64]
 
 @contextmanager
 def unchanged_on_error(estimator: object) -> Iterator[None]:
-    """Restore the attributes of the estimator if the block fails."""
-    before = estimator.__dict__.copy()
+    """Restore the attributes of the estimator if the block fails.
+
+    The block works on a copy of the attributes, so restoring is one assignment.
+    """
+    before = estimator.__dict__
+    estimator.__dict__ = before.copy()
     try:
         yield
     except BaseException:
-        estimator.__dict__.clear()
-        estimator.__dict__.update(before)
+        estimator.__dict__ = before
         raise
 
 

@@ -164,7 +164,7 @@ class FollowTheRows(MetaStepSize):
     >>> X, y, tasks = make_task_regression(random_state=0)
     >>> model = FMRLRegressor(meta_step_size=FollowTheRows(penalties=(1.0,)))
     >>> model.fit(X, y, tasks=tasks).coef_.shape
-    (10,)
+    (5,)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {"penalties": ["array-like"]}

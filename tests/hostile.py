@@ -42,7 +42,7 @@ def diverging(kind):
 
 def started(kind, fitted, **params):
     """A model that knows nothing, or some tasks of other names."""
-    model = KINDS[kind](**params)
+    model = KINDS[kind](**{"random_state": 0} | params)
     if fitted:
         call = good_call(kind)
         call["tasks"] = np.char.add(call["tasks"], "'")

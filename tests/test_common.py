@@ -30,8 +30,9 @@ from skmeta.step_size import (
     StepSize,
 )
 
-STEPPING = [OGDClassifier(), OGDRegressor(), FMRLClassifier(), FMRLRegressor()]
-EXACT = [BiasedLogisticRegression(), BiasedRidge()]  # two rows are one of weight 2
+STEPPING = [OGDClassifier(), OGDRegressor()]
+# Two rows are one of weight 2: exact learners, and the model of all rows of FMRL.
+EXACT = [BiasedLogisticRegression(), BiasedRidge(), FMRLClassifier(), FMRLRegressor()]
 MIXED = [MixedEffectsRegressor()]
 ESTIMATORS = STEPPING + EXACT + MIXED
 RULES = [ARUBA(), Doubling(), EWOO(), Fixed(), FullMatrix(), SimilarityFTL()]
@@ -42,17 +43,17 @@ CONFIGURATIONS = [
     OGDRegressor("huber", shuffle=True, max_iter=20, epsilon=1.35),
     FMRLClassifier(step_size="per_coordinate", meta_step_size="aogd"),
     FMRLClassifier(OGDClassifier(shuffle=True), step_size=Doubling(), n_passes=2),
-    FMRLClassifier(OGDClassifier()),
     FMRLClassifier(step_size="fixed", store_tasks=False, random_state=0),
     FMRLRegressor(step_size="per_coordinate", task_parameter="average"),
     FMRLRegressor(OGDRegressor(shuffle=True, max_iter=20), step_size="fixed"),
     FMRLRegressor(OGDRegressor(), meta_step_size=LinearDecay(n_tasks=5)),
     FMRLRegressor(standardize=False, meta_step_size=0.5, step_size=0.2),
-    FMRLRegressor(BiasedRidge(), n_passes=2),
     FMRLRegressor(step_size="full_matrix", meta_step_size=Discounted(5.0)),
-    FMRLClassifier(step_size=SimilarityFTL(0.5), standardize=False),
+    FMRLRegressor(step_size=SimilarityFTL(0.5), standardize=False),
 ]
 EXACT_CONFIGURATIONS = [
+    FMRLClassifier(OGDClassifier()),
+    FMRLRegressor(BiasedRidge(), n_passes=2),
     BiasedLogisticRegression(0.1, fit_intercept=False),
     BiasedRidge(0.1, fit_intercept=False),
     FMRLClassifier(BiasedLogisticRegression(), store_tasks=False),

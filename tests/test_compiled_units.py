@@ -323,10 +323,12 @@ def changes(draw):
 
 @given(change=changes(), rule=st.sampled_from(["fixed", "isotropic", "per_coordinate"]))
 def test_units_of_columns_and_target_do_not_matter(kernel, change, rule):
-    """Unless the first task has one row only, whose target has no spread."""
+    """Unless a column varies by rounding errors only in the few rows of a first task,
+    or the target does not vary there.
+    """
     columns, unit, offset, seed = change
     rng = np.random.default_rng(seed)
-    X, y, tasks, _ = make_rows(rng, len(columns), n_tasks=6, least=2, most=12)
+    X, y, tasks, _ = make_rows(rng, len(columns), n_tasks=6, least=5, most=12)
     moved, target = X * columns[:, 0] + columns[:, 1], unit * y + offset
     one = FMRLRegressor(step_size=RULES[rule]).fit(X, y, tasks=tasks)
     other = FMRLRegressor(step_size=RULES[rule]).fit(moved, target, tasks=tasks)

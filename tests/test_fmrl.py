@@ -222,7 +222,7 @@ def test_random_state_decides_the_shuffling():
 
     def coef(seed):
         model = FMRLRegressor(OGDRegressor(shuffle=True), random_state=seed)
-        return model.fit(X, y, tasks=tasks).coef_
+        return model.fit(X, y, tasks=tasks).task_coef_
 
     assert_array_equal(coef(1), coef(1))
     assert_array_equal(coef(np.random.RandomState(1)), coef(1))

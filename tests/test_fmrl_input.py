@@ -175,14 +175,14 @@ def test_interruption_of_the_compiled_loop_changes_nothing(
 
     def interrupted(*arguments):
         calls.append(real(*arguments))
-        if len(calls) == n_calls:
+        if calls.count(6) == n_calls:  # the last task of a pass
             raise KeyboardInterrupt
         return calls[-1]
 
     monkeypatch.setattr(_kernels, "learn_tasks", interrupted)
     with unchanged(model), pytest.raises(KeyboardInterrupt):
         model.fit(**call)
-    assert calls == [6] * n_calls
+    assert calls.count(6) == n_calls
 
 
 @pytest.mark.parametrize("n_runs", [1, 6, 9], ids="run {}".format)

@@ -116,7 +116,8 @@ def test_adapting_is_training_from_the_initialization(
     before = joblib.hash(model)
     rows = tasks == 7
     adapted = model.adapt(X[rows], y[rows])
-    params |= {"eta0": model.step_size_, "average": task_parameter == "average"}
+    eta = np.array(adapted.eta0) if step_size == "full_matrix" else model.step_size_
+    params |= {"eta0": eta, "average": task_parameter == "average"}
     start = model.coef_, model.intercept_
     learner = train(problem, X[rows], y[rows], *start, **params)
     assert type(adapted) is type(learner)

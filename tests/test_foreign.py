@@ -448,7 +448,7 @@ def test_predictions_use_the_parameters_of_every_row():
 def test_tasks_may_lack_classes():
     X, y, tasks = classification(3)
     model = FMRLClassifier(MLPClassifier(**MLP, warm_start=True))
-    model.fit(X, y, tasks=tasks).partial_fit(X[y == "so"], y[y == "so"], tasks="so")
+    model.fit(X, y, tasks=tasks).partial_fit(X[y == "so"], y[y == "so"], tasks=100)
     adapted = model.adapt(X[y == "no"], y[y == "no"])
     assert adapted.classes_.tolist() == ["no", "so", "yes"]
     assert adapted.warm_start

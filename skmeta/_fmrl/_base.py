@@ -45,10 +45,17 @@ class Call:
 
     __slots__ = ("configuration", "is_first", "state", "stored")
 
-    def __init__(self, state: State, configuration: Configuration, is_first: bool):
+    def __init__(
+        self, state: State, configuration: Configuration, *, is_first: bool = False
+    ):
         self.state, self.configuration = state, configuration
         self.is_first = is_first
         self.stored: tuple[list[Any], np.ndarray] | None = None
+
+
+def draw_seed(generator: np.random.RandomState) -> int:
+    """The seed of a state."""
+    return int(generator.randint(2**31))
 
 
 class BaseFMRL(BaseMeta):
@@ -151,22 +158,22 @@ class BaseFMRL(BaseMeta):
         if unchanged and before is not None:
             configuration = self._configuration
             if before.algorithm is configuration.algorithm:
-                return Call(before.draft(), configuration, False)
+                return Call(before.draft(), configuration)
         shape, classes = reading.shape, reading.target.classes
         configuration = self._configured(shape, classes, unchanged)
         algorithm = configuration.algorithm
         if before is None:
             state = self._first_state(reading, algorithm, n_passes)
-            return Call(state, configuration, True)
+            return Call(state, configuration, is_first=True)
         state = before.draft()
         self._continue_with(state, algorithm)
-        return Call(state, configuration, False)
+        return Call(state, configuration)
 
     def _first_state(
         self, reading: Reading, algorithm: Algorithm, n_passes: int | None
     ) -> State:
         shape = algorithm.shape
-        seed = int(deepcopy(check_random_state(self.random_state)).randint(2**31))
+        seed = draw_seed(deepcopy(check_random_state(self.random_state)))
         phi, weight = self._first_phi(reading, algorithm, n_passes, seed)
         meta_state = algorithm.meta_step_size.start()
         if weight:
@@ -226,6 +233,11 @@ class BaseFMRL(BaseMeta):
         """Continue with changed parameters, if the learned states still fit."""
         before, shape = draft.algorithm, algorithm.shape
         before.check_same_layout(algorithm)
+        if before.standardize != algorithm.standardize:
+            raise ValueError(
+                f"standardize changed from {before.standardize} to "
+                f"{algorithm.standardize} since the last call. Call fit to start again."
+            )
         pairs = (
             ("step_size", draft.rule_state, algorithm.step_size.start(shape)),
             ("meta_step_size", draft.meta_state, algorithm.meta_step_size.start()),
@@ -245,11 +257,6 @@ class BaseFMRL(BaseMeta):
                     f"meta_step_size changed from {old} to {new} since the last call. "
                     "Call fit to start again."
                 )
-        if before.standardize != algorithm.standardize:
-            raise ValueError(
-                f"standardize changed from {before.standardize} to "
-                f"{algorithm.standardize} since the last call. Call fit to start again."
-            )
         draft.algorithm = algorithm
         if not self.store_tasks:
             draft.known = KnownTasks(shape)
@@ -291,8 +298,8 @@ class BaseFMRL(BaseMeta):
         state = draft.state
         if draft.stored is not None:
             state.known = state.known.stored(*draft.stored)
-        if draft.is_first:  # the seed was drawn from a copy: a call may fail
-            check_random_state(self.random_state).randint(2**31)
+        if draft.is_first:  # a call that fails has not moved the user's generator
+            draw_seed(check_random_state(self.random_state))
         self._configuration = draft.configuration
         return state
 
@@ -384,8 +391,7 @@ class BaseFMRL(BaseMeta):
             raise ValueError(f"init must be one of {STARTS}. Got {init!r} instead.")
         begin = learned.starts(init)
         task, reading = self._read_new_task(X, y, sample_weight, learned)
-        algorithm = learned.algorithm
-        classes = learned.target.classes
+        algorithm, classes = learned.algorithm, learned.target.classes
         unchanged = self._check_parameters()
         current = self._configured(reading.shape, classes, unchanged).algorithm
         if type(current.step_size) is type(algorithm.step_size):
@@ -394,8 +400,9 @@ class BaseFMRL(BaseMeta):
         learner, coordinates, phi = algorithm.learner, None, begin.phi
         if learned.algorithm.standardize:
             moments = begin.moments.copy()
-            moments.observe(task, centered=algorithm.centers)
-            coordinates = algorithm.units(moments, begin.moments)
+            with np.errstate(over="ignore", invalid="ignore"):  # then it diverges
+                moments.observe(task, centered=algorithm.centers)
+                coordinates = algorithm.units(moments, begin.moments)
             if begin.at_first:
                 phi = coordinates.to_raw(learned.algorithm.first(learned.seed))
         task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)

@@ -37,6 +37,7 @@ from skmeta._meta._class_weight import weigh_classes, weigh_task
 from skmeta._meta._input import Reading, Schema, Target, check_columns, one_task, read
 from skmeta._meta._record import Record
 from skmeta._parameters import validate_parameters
+from skmeta._saving import Versioned
 from skmeta._sklearn import StrOptions, _check_partial_fit_first_call
 from skmeta._sparse import check_indices
 from skmeta._targets import Classes, Values
@@ -137,7 +138,7 @@ def learned_attribute(function: Callable[[Any, Any], Any]) -> property:
     return property(get, put, doc=function.__doc__)
 
 
-class BaseMeta(BaseEstimator):
+class BaseMeta(Versioned, BaseEstimator):
     """Tasks in, predictions by task; subclasses learn."""
 
     _learned: Any

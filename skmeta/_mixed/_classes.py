@@ -75,7 +75,8 @@ class LearnedRow(Learned):
         if names is not None and options.store_tasks:
             pairs = zip(names, good, strict=True)
             labels = [name for name, is_good in pairs if is_good]
-        new._rows = [*self._rows, _gathered(batch, good, labels)]
+        refreshes = self.predictor is None  # in this call, which reads the rows
+        new._rows = [*self._rows, _gathered(batch, good, labels, refreshes)]
         return new, bad
 
     def refreshed(self, options: Options, *, fully: bool) -> LearnedRow:
@@ -170,7 +171,8 @@ class LearnedRow(Learned):
             for t, record in enumerate(records):
                 if record != LOOSE:
                     held[t] = self.store.factor(record)
-        lines = self._lines(batch, held)
+        with np.errstate(over="ignore", invalid="ignore"):  # of bad tasks
+            lines = self._lines(batch, held)
         logistic_factors(
             batch,
             held,
@@ -294,10 +296,16 @@ class _Rows(NamedTuple):
     names: list[Hashable] | None
 
 
-def _gathered(batch: Any, good: Array, names: list[Hashable] | None) -> _Rows:
-    """A copy of the rows of these tasks, in order; of many, the rows themselves."""
-    if good.all() and batch.X.nbytes >= EARLY_BYTES:
-        return _Rows(batch, names)  # they are read at the refresh that follows
+def _gathered(
+    batch: Any, good: Array, names: list[Hashable] | None, refreshes: bool
+) -> _Rows:
+    """A copy of the rows of these tasks, in order.
+
+    The rows themselves if they are many and are not kept: a refresh in the same call
+    makes factors of them.
+    """
+    if refreshes and good.all() and batch.X.nbytes >= EARLY_BYTES:
+        return _Rows(batch, names)
     n_rows = np.diff(batch.starts)
     rows = np.flatnonzero(np.repeat(good, n_rows))
     if batch.order is not None:
@@ -430,8 +438,9 @@ class LearnedClasses:
             return np.full(len(n_rows), np.nan)
         order = slice(None) if batch.order is None else batch.order[0]
         X, y = batch.X[order][: batch.starts[-1]], batch.y[order][: batch.starts[-1]]
-        classes = np.nan_to_num(y).astype(np.intp)  # no loss of a bad task is kept
-        P = self.probabilities(X)[np.arange(len(y)), classes]
+        with np.errstate(over="ignore", invalid="ignore"):  # of bad tasks: not kept
+            classes = np.nan_to_num(y).astype(np.intp)
+            P = self.probabilities(X)[np.arange(len(y)), classes]
         losses = -np.log(np.maximum(P, np.finfo(float).tiny))
         weight = np.ones(len(y))
         if batch.sample_weight is not None:

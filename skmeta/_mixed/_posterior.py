@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,6 +56,11 @@ class Predictor:
             prior.units.target_scale,
             prior.bias,
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is cached: a pickle does not depend on what was read before."""
+        names = ("prior", "origin", "_units")
+        return {name: getattr(self, name) for name in names}
 
     # ---- coordinates
 

@@ -214,7 +214,7 @@ class Search:
         return self.problem.learn_noise and (self.holds_noise or self.now.v < near)
 
     def _step(self) -> Step:
-        if self.is_full:
+        if self.is_full and self.now.S.any():  # without a live coefficient: diagonal
             step = full_step(
                 self.problem, self.now, self.nu, learn_noise=self._learns_noise
             )

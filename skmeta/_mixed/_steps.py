@@ -15,6 +15,7 @@ __all__ = ["Step", "diagonal_step", "full_step", "least_noise", "promise"]
 
 LARGEST_SYSTEM = 15  # coefficients up to which (X, v) is one system of equations
 LEAST_NOISE = 1e-14  # of a row of mean weight, in units of the target
+SINGULAR = 1e-12  # share of the largest eigenvalue of S, below which others are raised
 SOFT = 0.8  # share of the penalty's negative curvature that is taken
 
 
@@ -137,10 +138,19 @@ class _Basis(NamedTuple):
     rows: Array
 
 
+def _root(S: Array) -> Array:
+    """R with R R' = S; of a singular S that rounding has made indefinite, nearly so."""
+    try:
+        return np.linalg.cholesky(S)
+    except np.linalg.LinAlgError:
+        size, Q = np.linalg.eigh(S)
+        return Q * np.sqrt(np.maximum(size, SINGULAR * size[-1]))
+
+
 def _basis(now: Evaluation, n_tasks: float) -> _Basis:
     live = np.flatnonzero(np.diag(now.S) > 0)
     at = np.ix_(live, live)
-    R = np.linalg.cholesky(now.S[at])
+    R = _root(now.S[at])
     size, Q = np.linalg.eigh(R.T @ (now.information[at] / n_tasks) @ R)
     B = R @ Q
     rows = B / np.sqrt(np.diag(now.S)[live])[:, np.newaxis]

@@ -34,7 +34,8 @@ class _Memory:
     latest : int64 ndarray of shape (capacity,)
         The last record of every known task.
     n_used : int
-        Records of the longest view.
+        Records of the longest view, or of one whose making was interrupted. Only a view
+        of this length appends here; others copy.
     """
 
     def __init__(self, capacity: int, k: int, width: int):
@@ -44,6 +45,11 @@ class _Memory:
         )
         self.index: dict[Hashable, int] = {}
         self.n_used = 0
+
+    @property
+    def capacity(self) -> int:
+        """Largest number of records."""
+        return len(self.n_rows)
 
     def copy(self, capacity: int, k: int, n_records: int, n_known: int) -> _Memory:
         """The first records and known tasks, with other room."""
@@ -107,14 +113,9 @@ class Store:
         return self._memory.factors.shape[2]
 
     @property
-    def memory(self) -> object:
+    def memory(self) -> _Memory:
         """What the records are in; values that share it number them alike."""
         return self._memory
-
-    @property
-    def capacity(self) -> int:
-        """Largest number of records in the memory."""
-        return len(self._memory.n_rows)
 
     @property
     def is_full(self) -> bool:
@@ -142,10 +143,7 @@ class Store:
 
     def labels(self) -> list[Hashable]:
         """Labels of the known tasks, in order of first appearance."""
-        index = self._memory.index
-        if len(index) > self.n_known:
-            return [label for label, i in list(index.items()) if i < self.n_known]
-        return list(index)
+        return list(self._memory.index)[: self.n_known]
 
     def record(self, number: int) -> int:
         """The record of a known task."""
@@ -237,10 +235,11 @@ class Store:
             Number of the first of these visits.
         """
         memory, first, last = self._memory, self.n_records, self.n_records + len(n_rows)
+        memory.n_used = last  # before the first write: whatever stops it
         memory.n_rows[first:last] = n_rows
         memory.visited[first:last] = np.arange(visit, visit + len(n_rows))
         memory.previous[first:last] = LOOSE
-        view = self._copy()
+        view = self.copy()
         view.n_records = last
         if labels is None or numbers is None:
             memory.number[first:last] = LOOSE
@@ -256,7 +255,6 @@ class Store:
             view.n_known += len(new)
             latest[self.n_known : view.n_known] = first + new
             memory.index.update(zip(labels, numbers.tolist(), strict=True))
-        memory.n_used = last
         return view
 
     def appended_one(
@@ -264,9 +262,10 @@ class Store:
     ) -> Store:
         """`appended` for one task, without arrays; number None: it has no label."""
         memory, record = self._memory, self.n_records
+        memory.n_used = record + 1  # see `appended`
         memory.n_rows[record] = n_rows
         memory.visited[record] = visit
-        view = self._copy()
+        view = self.copy()
         view.n_records = record + 1
         if number is None:
             memory.number[record] = LOOSE
@@ -281,14 +280,13 @@ class Store:
                 memory.latest[number] = record
                 memory.index[label] = number
                 view.n_known += 1
-        memory.n_used = record + 1
         return view
 
     # ---- shrinking
 
     def without_first_loose(self, n_gone: int) -> Store:
         """Without the oldest tasks that have no label."""
-        view = self._copy()
+        view = self.copy()
         view.first_loose = int(self.loose()[n_gone - 1]) + 1
         view.n_loose -= n_gone
         return view
@@ -310,7 +308,7 @@ class Store:
         memory.index = {label: i for i, label in enumerate(self.labels())}
         memory.latest[: self.n_known] = np.arange(self.n_known)
         memory.n_used = len(records)
-        view = self._copy()
+        view = self.copy()
         view._memory, view.n_records, view.first_loose = memory, len(records), 0
         return view
 
@@ -333,14 +331,16 @@ class Store:
         memory.number[:] = LOOSE
         memory.number[place[: len(known)]] = np.arange(len(known))
         memory.index = {label: i for i, label in enumerate(labels)}
+        memory.latest[:] = LOOSE
         memory.latest[: len(known)] = place[: len(known)]
         memory.n_used = len(records)
-        view = self._copy()
+        view = self.copy()
         view._memory, view.n_records, view.first_loose = memory, len(records), 0
         view.n_known = len(known)
         return view
 
-    def _copy(self) -> Store:
+    def copy(self) -> Store:
+        """The same view, as another object."""
         view = Store.__new__(Store)
         view._memory, view.n_records = self._memory, self.n_records
         view.n_known, view.n_loose = self.n_known, self.n_loose

@@ -109,6 +109,7 @@ class Learned:
         if not options.store_tasks:
             names = None
         new = self._draft()
+        new.store = self.store.copy()  # `reserve` may replace its memory
         if new.origin is None:
             new.origin = _first_row(batch, options)
         starts = batch.starts
@@ -498,9 +499,10 @@ class _Solved:
     def of(self, records: Array, store: Store, predictor: Predictor) -> Array:
         memory, parameters, is_known = self._kept
         if memory is not store.memory:
-            parameters = np.empty((store.capacity, len(predictor.origin)))
-            is_known = np.zeros(store.capacity, bool)
-            self._kept = store.memory, parameters, is_known
+            memory = store.memory  # read once: a writer may replace it
+            parameters = np.empty((memory.capacity, len(predictor.origin)))
+            is_known = np.zeros(memory.capacity, bool)
+            self._kept = memory, parameters, is_known
         missing = records[~is_known[records]]
         if len(missing):
             missing = np.unique(missing)

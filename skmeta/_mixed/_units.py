@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,10 @@ class Units:
     target_mean: float
     target_scale: float
     varies: Array
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is cached: a pickle does not depend on what was read before."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def matrix(self) -> Array:

@@ -21,6 +21,7 @@ from skmeta._parameters import (
     check_start,
     unchanged_on_error,
 )
+from skmeta._saving import Versioned
 from skmeta._step_matrices import are_positive_definite
 from skmeta._targets import Classes, Values, probabilities
 from skmeta._units import Coordinates
@@ -32,7 +33,7 @@ _BAD_TARGET = (
 )
 
 
-class BaseLinear(BaseEstimator):
+class BaseLinear(Versioned, BaseEstimator):
     """A linear model whose learner is made by `inner_learner` and run by `_learn`.
 
     A model that `adapt` of a meta-estimator returned may learn in other coordinates.
