@@ -28,7 +28,9 @@ def batch(number):
 
 
 def new_model(family):
-    return FMRLRegressor() if family == "fmrl" else MixedEffectsRegressor()
+    return (
+        FMRLRegressor(random_state=0) if family == "fmrl" else MixedEffectsRegressor()
+    )
 
 
 def resume(path, family):
