@@ -57,7 +57,7 @@ class ParameterWatch:
         for name in nested:
             part = getattr(estimator, name)
             if isinstance(part, BaseEstimator):
-                names |= {f"{name}.{inner}" for inner in _names_of(part)}
+                names |= {f"{name}.{inner}" for inner in part.get_params(deep=False)}
         self._read = attrgetter(*names)
         values = self._read(estimator)
         self._values = values if _is_hashable(values) else None

@@ -4,6 +4,7 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone, is_classifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmeta import FMRLClassifier, FMRLRegressor, MixedEffectsRegressor
@@ -36,6 +37,7 @@ MIXED = [MixedEffectsRegressor()]
 ESTIMATORS = STEPPING + EXACT + MIXED
 RULES = [ARUBA(), Doubling(), EWOO(), Fixed(), FullMatrix(), SimilarityFTL()]
 RULES += [Constant(), Discounted(), FollowTheLeader(), LinearDecay()]
+SHORT = {"learning_rate_init": 0.05, "max_iter": 30, "random_state": 0}
 CONFIGURATIONS = [
     OGDClassifier("hinge", update="ogd", average=True, max_iter=3, radius=10.0),
     OGDRegressor("huber", shuffle=True, max_iter=20, epsilon=1.35),
@@ -57,6 +59,8 @@ EXACT_CONFIGURATIONS = [
     FMRLClassifier(BiasedLogisticRegression(), store_tasks=False),
     FMRLClassifier(BiasedLogisticRegression(), standardize=False),
     FMRLRegressor(BiasedRidge(), standardize=False),
+    FMRLClassifier(MLPClassifier(**SHORT), standardize=False),  # all rows in one step
+    FMRLRegressor(MLPRegressor(**SHORT)),
 ]
 MIXED_CONFIGURATIONS = [
     MixedEffectsRegressor(covariance="full", between=False),

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
+from third_party.flat_learner import BumpRegressor
 
 from skmeta import FMRLClassifier, FMRLRegressor
 from skmeta._fmrl._configure import REFUSALS
@@ -141,6 +142,12 @@ REFUSED = [
         (
             {"estimator": OGDClassifier(radius=2.0), "step_size": "isotropic"},
             "OGDClassifier has radius=2, .* standardize=False",
+        ),
+    ],
+    [
+        (
+            {"estimator": BumpRegressor()},
+            "BumpRegressor cannot .*=True.* Set standardize=False.*StandardScaler",
         ),
     ],
     [

@@ -629,7 +629,7 @@ def test_memory_of_a_stream_without_labels_is_constant():
     data = make_data(13, n_tasks=400, n_features=1, rows=(2, 5))
     options = Options(window=64, store_tasks=False, covariance="diagonal")
     learned = stream(data, options, range(400), labels=True)
-    assert learned.store.capacity < 400
+    assert learned.store.memory.capacity < 400
     assert len(learned.history) == 400
 
 

@@ -18,6 +18,7 @@ from skmeta import _kernels
 from skmeta._fmrl._task_parameter import Average, Last, TaskParameter
 from skmeta._learners._protocol import Capability, InnerLearner
 from skmeta._step_matrices import are_semidefinite
+from skmeta._units import Coordinates, Moments
 from skmeta.losses import Loss
 from skmeta.meta_step_size import (
     Constant,
@@ -63,7 +64,7 @@ class Algorithm:
     standardize : bool
         Whether tasks are learned in units learned from the rows before them.
     shape : tuple of int
-        Of a parameter, (n_outputs, n_features + 1).
+        Of a parameter: (n_outputs, n_features + 1), or (1, n_parameters) if flat.
     """
 
     learner: InnerLearner
@@ -87,9 +88,25 @@ class Algorithm:
 
     @property
     def scales_target(self) -> bool:
-        """Whether the loss allows the target to be rescaled."""
-        objective = self.learner.objective
-        return objective is not None and bool(objective.loss.degree)
+        """Whether the learner allows the target to be rescaled."""
+        return self.learner.scales_target
+
+    def units(self, moments: Moments, before: Moments) -> Coordinates:
+        """The units of the features so far, and of the targets before this task.
+
+        Without a task before, the units of the targets are those of this task.
+        """
+        if moments.n_rows:
+            linear = moments.coordinates(
+                scales_target=self.scales_target,
+                target=before if before.n_rows else None,
+            )
+        else:  # no task can be learned
+            d = moments.mean.size - 1
+            linear = Coordinates(np.zeros(d), np.zeros(d))
+        coordinates = self.learner.units(linear)
+        assert coordinates is not None
+        return coordinates
 
     @cached_property
     def plans(self) -> list[Any]:
@@ -118,6 +135,26 @@ class Algorithm:
         for name in ("plan", "plans"):
             state.pop(name, None)
         return state
+
+    def first(self, seed: int) -> np.ndarray:
+        """Where learning starts with init='zero', checked."""
+        name, first = type(self.learner).__name__, self.learner.first(self.shape, seed)
+        if np.shape(first) != self.shape or not np.isfinite(first).all():
+            raise ValueError(
+                f"{name}.first must return finite numbers of shape {self.shape}. Got "
+                f"{first!r}."
+            )
+        return np.array(first, dtype=np.float64)
+
+    def check_same_layout(self, other: Algorithm) -> None:
+        """Refuse to continue with parameters of another layout."""
+        before, now = self.learner.layout, other.learner.layout
+        if before != now:
+            raise ValueError(
+                "The layout of the parameters changed since the last call, from "
+                f"{before} to {now}: another estimator, or a network of other layers. "
+                "Call fit to start again."
+            )
 
     def propose(
         self, rule: StepSize, state: np.ndarray, learner: InnerLearner, n_samples: int

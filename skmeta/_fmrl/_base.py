@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
@@ -171,25 +172,9 @@ class BaseFMRL(BaseMeta):
     def _first_state(
         self, reading: Reading, algorithm: Algorithm, n_passes: int | None
     ) -> State:
-        shape, objective = reading.shape, algorithm.learner.objective
-        phi, weight, phi_given = np.zeros(shape), 0.0, True
-        if not isinstance(self.init, str):
-            without_intercept = np.shape(self.init)[-1:] == (shape[1] - 1,)
-            width = shape[1] - 1 if without_intercept else shape[1]
-            phi[:, :width] = check_start(self.init, "init", (shape[0], width))
-        elif self.init == "pooled":
-            if n_passes is None:
-                raise ValueError(
-                    "init='pooled' computes the first initialization from the rows of "
-                    "all tasks, which partial_fit does not have: call fit first, or "
-                    "use init='zero' or an array."
-                )
-            assert objective is not None
-            phi, weight = pooled(reading.batch, objective, shape)
-        else:
-            phi_given = False
-        if objective is not None:
-            check_offset(phi, "init", objective.bias)
+        shape = algorithm.shape
+        seed = draw_seed(deepcopy(check_random_state(self.random_state)))
+        phi, weight = self._first_phi(reading, algorithm, n_passes, seed)
         meta_state = algorithm.meta_step_size.start()
         if weight:
             algorithm.meta_step_size.share(meta_state, 0, weight, False)
@@ -200,12 +185,12 @@ class BaseFMRL(BaseMeta):
             phi=phi,
             rule_state=algorithm.step_size.start(shape),
             meta_state=meta_state,
-            moments=Moments(shape[1] - 1),
+            moments=Moments(reading.schema.n_features),
             row_leader=first_row_leader(
                 algorithm, phi, reading.batch if weight else None
             ),
-            phi_given=phi_given,
-            seed=draw_seed(deepcopy(check_random_state(self.random_state))),
+            phi_given=not self._starts_at_first,
+            seed=seed,
             n_tasks=0,
             n_skipped=0,
             moves=np.zeros(shape),
@@ -213,9 +198,41 @@ class BaseFMRL(BaseMeta):
             known=KnownTasks(shape),
         )
 
+    @property
+    def _starts_at_first(self) -> bool:
+        """Whether the first initialization is `first` of the algorithm."""
+        return isinstance(self.init, str) and self.init == "zero"
+
+    def _first_phi(
+        self, reading: Reading, algorithm: Algorithm, n_passes: int | None, seed: int
+    ) -> tuple[np.ndarray, float]:
+        """The first initialization, and the weight of the tasks that it comes from."""
+        shape, learner = algorithm.shape, algorithm.learner
+        objective, weight = learner.objective, 0.0
+        if self._starts_at_first:
+            return algorithm.first(seed), weight
+        if not isinstance(self.init, str):
+            phi, width = np.zeros(shape), shape[1]
+            if learner.layout is None and np.shape(self.init)[-1:] == (width - 1,):
+                width -= 1  # without intercepts
+            phi[:, :width] = check_start(self.init, "init", (shape[0], width))
+        else:
+            if n_passes is None:
+                raise ValueError(
+                    "init='pooled' computes the first initialization from the rows of "
+                    "all tasks, which partial_fit does not have: call fit first, or "
+                    "use init='zero' or an array."
+                )
+            assert objective is not None
+            phi, weight = pooled(reading.batch, objective, shape)
+        if objective is not None:
+            check_offset(phi, "init", objective.bias)
+        return phi, weight
+
     def _continue_with(self, draft: State, algorithm: Algorithm) -> None:
         """Continue with changed parameters, if the learned states still fit."""
         before, shape = draft.algorithm, algorithm.shape
+        before.check_same_layout(algorithm)
         if before.standardize != algorithm.standardize:
             raise ValueError(
                 f"standardize changed from {before.standardize} to "
@@ -252,7 +269,7 @@ class BaseFMRL(BaseMeta):
         state, batch, labels = draft.state, reading.batch, reading.labels
         known, parameters = None, None
         if labels is not None and self.store_tasks:
-            parameters = np.empty((batch.n_tasks, *reading.shape))
+            parameters = np.empty((batch.n_tasks, *state.algorithm.shape))
             if n_passes is None and len(state.known):
                 known = KnownStarts(state.known.records, state.known.rows(labels))
         n_tasks, options = batch.n_tasks, draft.configuration.options
@@ -307,6 +324,29 @@ class BaseFMRL(BaseMeta):
 
     # ---- using what was learned
 
+    def _respond(self, method: str, X: Any, tasks: Any) -> np.ndarray:
+        """What a method of the inner estimator returns, every row by its task."""
+        learned = self._fitted()
+        X, by_task = self._rows_by_task(X, tasks, learned)
+        learner = learned.algorithm.learner
+        if learner.layout is None:
+            scores = self._scores_of(X, by_task, learned)
+            return self._from_scores(method, scores, learned)
+        record_of_row = np.full(X.shape[0], -1)
+        if by_task is not None:
+            record_of_row = by_task.rows[by_task.label_of_row]
+        records, index = np.unique(record_of_row, return_inverse=True)
+        parameters = np.empty((len(records), *learned.phi.shape))
+        parameters[records < 0] = learned.shared
+        parameters[records >= 0] = learned.parameters(records[records >= 0])
+        return learner.respond(method, X, parameters, index)
+
+    @abstractmethod
+    def _from_scores(
+        self, method: str, scores: np.ndarray, learned: State
+    ) -> np.ndarray:
+        """What a method returns for a linear model, from its raw scores."""
+
     def adapt(
         self,
         X: Any,
@@ -356,18 +396,16 @@ class BaseFMRL(BaseMeta):
         unchanged = self._check_parameters()
         current = self._configured(reading.shape, classes, unchanged).algorithm
         if type(current.step_size) is type(algorithm.step_size):
+            algorithm.check_same_layout(current)
             algorithm = current
         learner, coordinates, phi = algorithm.learner, None, begin.phi
         if learned.algorithm.standardize:
             moments = begin.moments.copy()
             with np.errstate(over="ignore", invalid="ignore"):  # then it diverges
                 moments.observe(task, centered=algorithm.centers)
-                coordinates = moments.coordinates(
-                    scales_target=algorithm.scales_target,
-                    target=begin.moments if begin.moments.n_rows else None,
-                )
-            if begin.is_zero:
-                phi = coordinates.to_raw(np.zeros_like(phi))
+                coordinates = algorithm.units(moments, begin.moments)
+            if begin.at_first:
+                phi = coordinates.to_raw(learned.algorithm.first(learned.seed))
         task.seed = (learned.seed, learned.n_tasks + learned.n_skipped)
         rule = algorithm.step_size
         own = {} if classes is None else {"classes_": classes}
@@ -388,13 +426,20 @@ class BaseFMRL(BaseMeta):
     # ---- fitted attributes, views of the published value
 
     @learned_attribute
+    def init_(self, learned: State) -> np.ndarray:
+        """The shared initialization as one array, which `init` accepts."""
+        return _as_init(learned, learned.shared)
+
+    @learned_attribute
     def coef_(self, learned: State) -> np.ndarray:
         """Weights of the shared initialization."""
+        self._check_linear(learned, "coef_")
         return learned.target.shape_coef(learned.shared.copy())[0]
 
     @learned_attribute
     def intercept_(self, learned: State) -> np.ndarray:
         """Intercept of the shared initialization."""
+        self._check_linear(learned, "intercept_")
         return learned.target.shape_coef(learned.shared.copy())[1]
 
     @learned_attribute
@@ -408,6 +453,26 @@ class BaseFMRL(BaseMeta):
         return _as_init(learned, learned.mean)
 
     @learned_attribute
+    def task_coef_(self, learned: State) -> np.ndarray:
+        """Weights of the known tasks."""
+        self._check_linear(learned, "task_coef_")
+        return learned.target.shape_coef(self._all_parameters(learned))[0].copy()
+
+    @learned_attribute
+    def task_intercept_(self, learned: State) -> np.ndarray:
+        """Intercepts of the known tasks."""
+        self._check_linear(learned, "task_intercept_")
+        return learned.target.shape_coef(self._all_parameters(learned))[1].copy()
+
+    def _check_linear(self, learned: State, name: str) -> None:
+        if learned.algorithm.learner.layout is not None:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}: the model "
+                f"of {type(learned.algorithm.learner).__name__} is not linear. "
+                "Its shared initialization is `init_`, and `adapt` returns a model."
+            )
+
+    @learned_attribute
     def step_size_(self, learned: State) -> float | np.ndarray:
         """Step size of the next task if it is as long as the last one."""
         m = int(learned.log.numbers["n_samples"][-1]) if len(learned.log) else 1
@@ -419,4 +484,5 @@ class BaseFMRL(BaseMeta):
 
 def _as_init(learned: State, phi: np.ndarray) -> np.ndarray:
     """A copy in the shape that the parameter `init` has."""
-    return (phi[0] if learned.target.classes is None else phi).copy()
+    is_flat = learned.algorithm.learner.layout is not None
+    return (phi[0] if is_flat or learned.target.classes is None else phi).copy()

@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
 from skmeta._fmrl._base import BaseFMRL
+from skmeta._fmrl._state import State
 from skmeta._meta._base import MetaClassifier
 from skmeta._sklearn import StrOptions
 from skmeta._targets import probabilities
@@ -26,12 +27,24 @@ def _loss_of(model: Any) -> Loss:
 
 
 def _has_probabilities(model: Any) -> bool:
+    inner = _inner(model)
+    if getattr(inner, "loss", None) is None:
+        return hasattr(inner, "predict_proba")
     return check_probabilities(_loss_parameter(model))
 
 
 def _loss_parameter(model: Any) -> Any:
-    inner = OGDClassifier() if model.estimator is None else model.estimator
-    return getattr(inner, "loss", None)
+    inner = _inner(model)
+    loss = getattr(inner, "loss", None)
+    if loss is None:
+        raise AttributeError(
+            f"{type(inner).__name__} names no loss that defines probabilities"
+        )
+    return loss
+
+
+def _inner(model: Any) -> Any:
+    return OGDClassifier() if model.estimator is None else model.estimator
 
 
 class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
@@ -48,7 +61,8 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
     estimator : estimator, default=None
         The inner learner, trained within a task. None: `OGDClassifier()`. Or another
         estimator of :mod:`skmeta.linear_model`; a linear classifier of scikit-learn
-        with `partial_fit` and settable `coef_` and `intercept_`; or an estimator with a
+        with `partial_fit` and settable `coef_` and `intercept_`; `MLPClassifier`, or
+        `NeuralNetClassifier` of skorch (:doc:`/networks`); or an estimator with a
         method `inner_learner` (:class:`skmeta.linear_model.InnerLearner`).
     step_size : float, {'fixed', 'doubling', 'similarity_ftl', 'ewoo', 'isotropic', \
             'per_coordinate', 'full_matrix'} or StepSize, default=None
@@ -80,14 +94,17 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         moments of all rows up to this task. If the loss is one of residuals, the target
         is centred and divided by its spread, with the moments of the earlier tasks.
         Sparse features are scaled but not centred. `coef_` and all predictions are raw.
-        False: raw features and target, exactly as in the papers.
+        False: raw features and target, exactly as in the papers; networks of skorch
+        need it.
     init : {'zero', 'pooled'} or array-like of shape (n_outputs, n_features + 1), \
             default='zero'
-        The first shared initialization. An array has the intercept last; without an
-        entry for the intercept, it is zero. 'pooled', only in `fit`, is the parameter
-        that best fits the rows of all tasks together. It has the same weight as the
-        tasks that it was computed from: with `meta_step_size='ftl'`, one pass moves the
-        shared initialization halfway from it to the mean of the tasks.
+        The first shared initialization. With 'zero', a network starts at weights that
+        are drawn at random. An array has the intercept last; without an entry for the
+        intercept, it is zero. For a network it is flat, as `init_`. 'pooled', only in
+        `fit`, is the parameter that best fits the rows of all tasks together. It has
+        the same weight as the tasks that it was computed from: with
+        `meta_step_size='ftl'`, one pass moves the shared initialization halfway from it
+        to the mean of the tasks.
     n_passes : int, default=1
         Number of passes of `fit` over the tasks, >= 1. In every pass all tasks start
         from the shared initialization. The stored parameters of a task are those of the
@@ -116,16 +133,18 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         unknown to `predict`.
     n_jobs : int, default=None
         Number of parallel jobs for the tasks of a meta-batch and for the optima of
-        `task_parameter='optimum'`, where there is enough work. With
-        ``meta_batch_size=1``, tasks are learned one after another and cannot run in
-        parallel. None is one unless in a :func:`joblib.parallel_config` context, -1 all
-        processors. Results do not depend on it.
+        `task_parameter='optimum'`, where there is enough work: threads or, for networks
+        and other learners in Python, processes. With ``meta_batch_size=1``, tasks are
+        learned one after another and cannot run in parallel. None is one unless in a
+        :func:`joblib.parallel_config` context, -1 all processors. Results do not depend
+        on it.
     warm_start : bool, default=False
         Whether `fit` continues from what was learned before.
     verbose : int, default=0
         Whether to print one line per pass.
     random_state : int, RandomState instance or None, default=None
-        Used to draw `init_draw_`, and if the inner learner shuffles.
+        Used to draw `init_draw_`, and if the inner learner shuffles or draws its first
+        weights, unless it has an own `random_state`.
 
     Attributes
     ----------
@@ -133,15 +152,18 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         Weights of the shared initialization.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercept of the shared initialization.
+    init_ : ndarray of shape (n_outputs, n_features + 1) or (n_parameters,)
+        The shared initialization as one array, as `init` accepts it, with the intercept
+        last. For a network it is flat, and the only form: there are no `coef_`,
+        `intercept_`, `task_coef_` and `task_intercept_`.
     classes_ : ndarray of shape (n_classes,)
         The class labels, sorted.
-    init_draw_ : ndarray of shape (n_outputs, n_features + 1)
+    init_draw_ : ndarray of the shape of `init_`
         One of the shared initializations phi_1, ..., phi_T with which the tasks so far
-        started, drawn uniformly, with the intercept last; raw, as the parameter `init`.
-        It depends on `random_state`. `adapt` with ``init='draw'`` starts there.
-    init_mean_ : ndarray of shape (n_outputs, n_features + 1)
-        The mean of phi_1, ..., phi_T; raw, with the intercept last. `adapt` with
-        ``init='mean'`` starts there.
+        started, drawn uniformly; raw, as the parameter `init`. It depends on
+        `random_state`. `adapt` with ``init='draw'`` starts there.
+    init_mean_ : ndarray of the shape of `init_`
+        The mean of phi_1, ..., phi_T; raw. `adapt` with ``init='mean'`` starts there.
     step_size_ : float or ndarray of shape (n_outputs, n_features + 1)
         Step size of the next task if it is as long as the last one, in the units in
         which tasks are learned. With one per parameter, that of the intercept is last;
@@ -354,6 +376,16 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         self._check_classes(classes, is_fit=False)
         return self._ingest(X, y, tasks, sample_weight, classes)
 
+    def _from_scores(
+        self, method: str, scores: np.ndarray, learned: State
+    ) -> np.ndarray:
+        if method == "predict_proba":
+            return probabilities(np.array(_loss_of(self).inverse_link(scores)))
+        target: Any = learned.target
+        if method == "decision_function":
+            return target.decisions(scores)
+        return target.predict(scores)
+
     def decision_function(
         self, X: Any, *, tasks: ArrayLike | None = None
     ) -> np.ndarray:
@@ -375,8 +407,7 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
             Scores.
         """
-        learned = self._fitted()
-        return learned.target.decisions(self._scores(X, tasks, learned))
+        return self._respond("decision_function", X, tasks)
 
     def predict(self, X: Any, *, tasks: ArrayLike | None = None) -> np.ndarray:
         """Predict class labels.
@@ -397,8 +428,7 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         y : ndarray of shape (n_samples,)
             Class labels.
         """
-        learned = self._fitted()
-        return learned.target.predict(self._scores(X, tasks, learned))
+        return self._respond("predict", X, tasks)
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any, *, tasks: ArrayLike | None = None) -> np.ndarray:
@@ -420,8 +450,7 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         probabilities : ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        scores = self._scores(X, tasks, self._fitted())
-        return probabilities(np.array(_loss_of(self).inverse_link(scores)))
+        return self._respond("predict_proba", X, tasks)
 
     @available_if(_has_probabilities)
     def predict_log_proba(

@@ -16,9 +16,10 @@ from skmeta._fmrl._algorithm import Algorithm, check_state
 from skmeta._fmrl._loop import Options
 from skmeta._fmrl._row_leader import MOST_NUMBERS, fits
 from skmeta._fmrl._task_parameter import TASK_PARAMETERS
-from skmeta._learners._foreign import ForeignLearner
+from skmeta._learners._foreign import foreign_learner
 from skmeta._learners._protocol import Capability, InnerLearner
 from skmeta._parameters import ParameterWatch
+from skmeta._units import Coordinates
 from skmeta.meta_step_size import (
     META_STEP_SIZES,
     Constant,
@@ -58,7 +59,7 @@ def configure(
     estimator : FMRLClassifier or FMRLRegressor
         Its own parameters are valid.
     shape : tuple of int
-        Of a parameter.
+        Of a parameter of a linear model.
     classes : ndarray of shape (n_classes,) or None
 
     Returns
@@ -72,6 +73,7 @@ def configure(
     """
     inner = inner_estimator(estimator)
     learner = _learner(estimator, inner, shape, classes)
+    shape = learner.shape(shape)
     step_size = _step_size(estimator.step_size, learner)
     algorithm = Algorithm(
         learner=learner,
@@ -108,8 +110,8 @@ def _learner(
     if not same_kind(inner):
         raise ValueError(
             f"The 'estimator' parameter of {type(estimator).__name__} must be "
-            f"{estimator._default_estimator.__name__}() or another linear model of "
-            f"that kind. Got {inner!r} instead."
+            f"{estimator._default_estimator.__name__}() or another estimator of that "
+            f"kind. Got {inner!r} instead."
         )
     make = getattr(inner, "inner_learner", None)
     if make is not None:
@@ -119,10 +121,13 @@ def _learner(
                 f"{type(inner).__name__}.inner_learner must return an InnerLearner. "
                 f"Got {learner!r}."
             )
+        if learner.layout is not None and learner.objective is not None:
+            raise TypeError(
+                f"{type(learner).__name__} has a layout and an objective, which is of "
+                "linear models: set `objective` to None."
+            )
         return learner
-    foreign = ForeignLearner(inner, classes)
-    foreign.check(shape)
-    return foreign
+    return foreign_learner(inner, shape, classes)
 
 
 def _step_size(value: Any, learner: InnerLearner) -> StepSize:
@@ -211,6 +216,7 @@ class Given(NamedTuple):
         return np.inf if objective is None else objective.radius
 
 
+_SAME = Coordinates(np.zeros(1), np.ones(1))
 _OURS = "an estimator of skmeta.linear_model"
 
 Refusal = tuple[Callable[[Given], bool], Callable[[Given], str]]
@@ -297,6 +303,16 @@ REFUSALS: list[Refusal] = [
             f"{given.inner} has radius={given.radius:g}, a ball of raw parameters, but "
             "standardize=True learns in other units: set standardize=False, and scale "
             "the features yourself."
+        ),
+    ),
+    (
+        lambda given: (
+            given.algorithm.standardize and given.algorithm.learner.units(_SAME) is None
+        ),
+        lambda given: (
+            f"{given.inner} cannot be used with standardize=True: its parameters "
+            "cannot be converted when the units of the features change. Set "
+            "standardize=False, and scale the features yourself (StandardScaler)."
         ),
     ),
     (

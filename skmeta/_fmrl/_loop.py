@@ -9,24 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from math import isfinite
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 
 from skmeta import _kernels
 from skmeta._batch import Batch, Objective
 from skmeta._fmrl._algorithm import check_observed
 from skmeta._fmrl._state import HISTORY, Draw, State
-from skmeta._fmrl._task_parameter import WORTH_A_CALL, Run, TaskParameter
-from skmeta._learners._protocol import Capability, InnerLearner, Outcome
+from skmeta._fmrl._task_parameter import Run, TaskParameter
+from skmeta._learners._protocol import check_outcome
+from skmeta._parallel import (
+    WORTH_A_PROCESS,
+    WORTH_A_TASK,
+    WORTH_A_THREAD,
+    in_processes,
+    in_threads,
+    n_threads,
+    one_blas_thread,
+)
 from skmeta._sparse import check_indices
 from skmeta._step_matrices import diagonal
 from skmeta._units import Coordinates
 from skmeta.step_size import StepSize
 
-TASKS_PER_CHUNK = 64
+CHUNKS_PER_THREAD = 4  # so that threads end at the same time
 
 
 class KnownStarts(NamedTuple):
@@ -198,7 +207,7 @@ def _next_part(state: State, n_left: int, stops: bool) -> tuple[Draw | None, int
     if n_before:
         return None, min(n_before, n_left)
     draw = state.snapshot()
-    return draw, n_left if stops and not draw.is_zero else 1
+    return draw, n_left if stops and not draw.at_first else 1
 
 
 def _learn_batches(
@@ -318,8 +327,8 @@ class MetaBatch:
         if known is not None:
             self._known = KnownStarts(known.parameters, known.rows[first:last])
         self._raw_phi = state.phi
-        if self.coordinates is not None and not (state.n_tasks or state.phi_given):
-            self._raw_phi = self.coordinates.to_raw(np.zeros_like(state.phi))
+        if self.coordinates is not None and state.start.at_first:
+            self._raw_phi = self.coordinates.to_raw(algorithm.first(state.seed))
         self.phi = self._inside(self._raw_phi)
         self._tasks = self._raw_tasks
         if self.coordinates is not None:
@@ -347,13 +356,7 @@ class MetaBatch:
                 self._moments = moments
             else:
                 self._without_units.append(t)
-        if not self._moments.n_rows:  # no task can be learned
-            d = algorithm.shape[1] - 1
-            return Coordinates(np.zeros(d), np.zeros(d))
-        return self._moments.coordinates(
-            scales_target=algorithm.scales_target,
-            target=before if before.n_rows else None,
-        )
+        return algorithm.units(self._moments, before)
 
     def _inside(self, parameter: np.ndarray) -> np.ndarray:
         if self.coordinates is None:
@@ -384,7 +387,7 @@ class MetaBatch:
         n_rows = int(self._batch.starts[-1] - self._batch.starts[0])
         work = n_rows * self.phi.size
         for k in range(len(self._candidates)):
-            parts = map_chunks(self._run_chunk, k, self._n, work, n_jobs)
+            parts = map_chunks(self, k, self._n, work, n_jobs)
             self._runs.append(Runs.joined(parts))
         self.leading = self._runs[self._leader]
 
@@ -392,7 +395,30 @@ class MetaBatch:
         """Learn task t once more, with the leading candidate."""
         return self.run_one(t, *self._candidates[self._leader])
 
-    def _run_chunk(self, k: int, first: int, last: int) -> Runs:
+    def is_compiled(self, k: int) -> bool:
+        """Whether one compiled call runs candidate k on all tasks."""
+        return self._algorithm.plans[k] is not None
+
+    def holds_gil(self, k: int) -> bool:
+        """Whether candidate k cannot run in several threads at a time."""
+        return not self.is_compiled(k) and self._learner.holds_gil
+
+    def part(self, first: int, last: int) -> MetaBatch:
+        """What `run_chunk` needs of some of these tasks, in another process."""
+        part: Any = MetaBatch.__new__(MetaBatch)
+        vars(part).update(vars(self), _runs=[], _raw_tasks=[], _moments=None)
+        inside = slice(first, last)
+        part._tasks = [None] * first + self._tasks[inside]
+        part._batch, part._state, known = None, None, self._known
+        if known is not None:
+            rows = np.full(last, -1)
+            is_known = known.rows[inside] >= 0
+            rows[inside][is_known] = np.arange(is_known.sum())
+            own = known.parameters[known.rows[inside][is_known]]
+            part._known = KnownStarts(own, rows)
+        return part
+
+    def run_chunk(self, k: int, first: int, last: int) -> Runs:
         """Learn tasks `first` to `last` - 1 with candidate k."""
         rule, rule_state = self._candidates[k]
         plan = self._algorithm.plans[k]
@@ -542,55 +568,32 @@ class MetaBatch:
 
 
 def map_chunks(
-    function: Callable[[int, int, int], Runs],
-    k: int,
-    n_tasks: int,
-    work: int,
-    n_jobs: int | None,
+    tasks: MetaBatch, k: int, n_tasks: int, work: int, n_jobs: int | None
 ) -> list[Runs]:
-    """function(k, first, last) of chunks of tasks, in parallel if that pays.
+    """The runs of candidate k on chunks of tasks, in parallel if that pays.
 
-    The size of a chunk does not depend on the number of workers.
+    `work` is about the number of multiplications of a compiled loop. The time of other
+    learners is measured with the first task.
     """
-    if work < WORTH_A_CALL or effective_n_jobs(n_jobs) == 1:
-        return [function(k, 0, n_tasks)]
-    edges = [*range(0, n_tasks, TASKS_PER_CHUNK), n_tasks]
-    return Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(function)(k, first, last) for first, last in pairwise(edges)
-    )
-
-
-def check_outcome(
-    outcome: Any,
-    learner: InnerLearner,
-    shape: tuple[int, int],
-    n_samples: int,
-    eta: np.ndarray,
-    average: bool,
-) -> Outcome:
-    """The outcome of a learner, or an error that names its first wrong field."""
-    name = f"{type(learner).__name__}.run"
-    if not isinstance(outcome, Outcome):
-        raise TypeError(f"{name} must return an Outcome. Got {outcome!r}.")
-    if outcome.problem is not None:
-        return outcome
-    expected = (
-        ("last", shape, True),
-        ("average", shape, average),
-        ("losses", (n_samples,), Capability.LOSSES in learner.can),
-        ("grad_sq", eta.shape, Capability.GRADIENTS in learner.can),
-    )
-    for field, size, is_required in expected:
-        value = getattr(outcome, field)
-        if value is None and not is_required:
-            continue
-        is_array = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
-        if not is_array or value.shape != size:
-            raise ValueError(
-                f"{name} must return an Outcome whose `{field}` is an array of numbers "
-                f"of shape {size}. Got {value!r}."
-            )
-        if not isfinite(value.sum()) and not np.isfinite(value).all():
-            problem = f"{name} returned NaN or infinity in `{field}` of its Outcome"
-            return outcome._replace(problem=problem)
-    return outcome
+    if n_tasks == 1:
+        return [tasks.run_chunk(k, 0, n_tasks)]
+    if not tasks.holds_gil(k):
+        per_task = 0 if tasks.is_compiled(k) else WORTH_A_TASK
+        worth = max(WORTH_A_THREAD, n_tasks * per_task)
+        if work < worth or n_threads(n_jobs) == 1:
+            return [tasks.run_chunk(k, 0, n_tasks)]
+        size = -(-n_tasks // (CHUNKS_PER_THREAD * n_threads(n_jobs)))
+        edges = [*range(0, n_tasks, size), n_tasks]
+        chunks = [(k, first, last) for first, last in pairwise(edges)]
+        return in_threads(tasks.run_chunk, chunks, n_jobs)
+    n_workers = effective_n_jobs(n_jobs)
+    with one_blas_thread():
+        begin = perf_counter()
+        done = [tasks.run_chunk(k, 0, 1)]
+        seconds = (perf_counter() - begin) * (n_tasks - 1)
+        if seconds < WORTH_A_PROCESS or n_workers == 1:
+            return [*done, tasks.run_chunk(k, 1, n_tasks)]
+    n_chunks = min(n_workers, n_tasks - 1)
+    edges = np.linspace(1, n_tasks, n_chunks + 1).astype(int).tolist()
+    parts = [(tasks.part(*one), k, *one) for one in pairwise(edges)]
+    return done + in_processes(MetaBatch.run_chunk, parts, n_jobs)

@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin
 
 from skmeta._fmrl._base import BaseFMRL
 from skmeta._fmrl._configure import configure
+from skmeta._fmrl._state import State
 from skmeta._meta._base import MetaRegressor
 from skmeta._targets import Values
 from skmeta.linear_model import OGDRegressor
@@ -27,8 +28,9 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
     estimator : estimator, default=None
         The inner learner, trained within a task. None: `OGDRegressor()`. Or another
         estimator of :mod:`skmeta.linear_model`; a linear regressor of scikit-learn with
-        `partial_fit` and settable `coef_` and `intercept_`; or an estimator with a
-        method `inner_learner` (:class:`skmeta.linear_model.InnerLearner`).
+        `partial_fit` and settable `coef_` and `intercept_`; `MLPRegressor`, or
+        `NeuralNetRegressor` of skorch (:doc:`/networks`); or an estimator with a method
+        `inner_learner` (:class:`skmeta.linear_model.InnerLearner`).
     step_size : float, {'fixed', 'doubling', 'similarity_ftl', 'ewoo', 'isotropic', \
             'per_coordinate', 'full_matrix'} or StepSize, default=None
         Step size within a task: a number > 0, a name, or an object of
@@ -59,14 +61,17 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         moments of all rows up to this task. If the loss is one of residuals, the target
         is centred and divided by its spread, with the moments of the earlier tasks.
         Sparse features are scaled but not centred. `coef_` and all predictions are raw.
-        False: raw features and target, exactly as in the papers.
+        False: raw features and target, exactly as in the papers; networks of skorch
+        need it.
     init : {'zero', 'pooled'} or array-like of shape (n_features + 1,), \
             default='zero'
-        The first shared initialization. An array has the intercept last; without an
-        entry for the intercept, it is zero. 'pooled', only in `fit`, is the parameter
-        that best fits the rows of all tasks together. It has the same weight as the
-        tasks that it was computed from: with `meta_step_size='ftl'`, one pass moves the
-        shared initialization halfway from it to the mean of the tasks.
+        The first shared initialization. With 'zero', a network starts at weights that
+        are drawn at random. An array has the intercept last; without an entry for the
+        intercept, it is zero. For a network it is flat, as `init_`. 'pooled', only in
+        `fit`, is the parameter that best fits the rows of all tasks together. It has
+        the same weight as the tasks that it was computed from: with
+        `meta_step_size='ftl'`, one pass moves the shared initialization halfway from it
+        to the mean of the tasks.
     n_passes : int, default=1
         Number of passes of `fit` over the tasks, >= 1. In every pass all tasks start
         from the shared initialization. The stored parameters of a task are those of the
@@ -91,16 +96,18 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         unknown to `predict`.
     n_jobs : int, default=None
         Number of parallel jobs for the tasks of a meta-batch and for the optima of
-        `task_parameter='optimum'`, where there is enough work. With
-        ``meta_batch_size=1``, tasks are learned one after another and cannot run in
-        parallel. None is one unless in a :func:`joblib.parallel_config` context, -1 all
-        processors. Results do not depend on it.
+        `task_parameter='optimum'`, where there is enough work: threads or, for networks
+        and other learners in Python, processes. With ``meta_batch_size=1``, tasks are
+        learned one after another and cannot run in parallel. None is one unless in a
+        :func:`joblib.parallel_config` context, -1 all processors. Results do not depend
+        on it.
     warm_start : bool, default=False
         Whether `fit` continues from what was learned before.
     verbose : int, default=0
         Whether to print one line per pass.
     random_state : int, RandomState instance or None, default=None
-        Used to draw `init_draw_`, and if the inner learner shuffles.
+        Used to draw `init_draw_`, and if the inner learner shuffles or draws its first
+        weights, unless it has an own `random_state`.
 
     Attributes
     ----------
@@ -108,13 +115,16 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         Weights of the shared initialization.
     intercept_ : ndarray of shape (1,)
         Intercept of the shared initialization.
-    init_draw_ : ndarray of shape (n_features + 1,)
+    init_ : ndarray of shape (n_features + 1,) or (n_parameters,)
+        The shared initialization as one array, as `init` accepts it, with the intercept
+        last. For a network it is flat, and the only form: there are no `coef_`,
+        `intercept_`, `task_coef_` and `task_intercept_`.
+    init_draw_ : ndarray of the shape of `init_`
         One of the shared initializations phi_1, ..., phi_T with which the tasks so far
-        started, drawn uniformly, with the intercept last; raw, as the parameter `init`.
-        It depends on `random_state`. `adapt` with ``init='draw'`` starts there.
-    init_mean_ : ndarray of shape (n_features + 1,)
-        The mean of phi_1, ..., phi_T; raw, with the intercept last. `adapt` with
-        ``init='mean'`` starts there.
+        started, drawn uniformly; raw, as the parameter `init`. It depends on
+        `random_state`. `adapt` with ``init='draw'`` starts there.
+    init_mean_ : ndarray of the shape of `init_`
+        The mean of phi_1, ..., phi_T; raw. `adapt` with ``init='mean'`` starts there.
     step_size_ : float or ndarray of shape (n_outputs, n_features + 1)
         Step size of the next task if it is as long as the last one, in the units in
         which tasks are learned. With one per parameter, that of the intercept is last;
@@ -279,6 +289,11 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         """
         return self._ingest(X, y, tasks, sample_weight)
 
+    def _from_scores(
+        self, method: str, scores: np.ndarray, learned: State
+    ) -> np.ndarray:
+        return learned.target.predict(scores)
+
     def predict(self, X: Any, *, tasks: ArrayLike | None = None) -> np.ndarray:
         """Predict targets: with a link, such as that of 'poisson', their means.
 
@@ -298,8 +313,7 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
         y : ndarray of shape (n_samples,)
             Predictions.
         """
-        learned = self._fitted()
-        return learned.target.predict(self._scores(X, tasks, learned))
+        return self._respond("predict", X, tasks)
 
     def score(
         self,

@@ -31,19 +31,20 @@ class Draw(NamedTuple):
 
     Attributes
     ----------
-    phi : ndarray of shape (n_outputs, n_features + 1)
+    phi : ndarray of shape (n_outputs, n_features + 1) or (1, n_parameters)
         Raw.
     rule_state : ndarray
     moments : Moments
         Of the rows before the task.
-    is_zero : bool
-        Whether `phi` is zero in the units of the first task, whichever it is.
+    at_first : bool
+        Whether the first task starts at `first` of the algorithm in units of its own,
+        whichever it is. `phi` is then right for no other task.
     """
 
     phi: np.ndarray
     rule_state: np.ndarray
     moments: Moments
-    is_zero: bool = False
+    at_first: bool = False
 
 
 @dataclass(eq=False)
@@ -56,8 +57,8 @@ class State:
         Of the last call.
     schema : Schema
     target : Values or Classes
-    phi : ndarray of shape (n_outputs, n_features + 1)
-        The shared initialization, raw, intercept last.
+    phi : ndarray of shape (n_outputs, n_features + 1) or (1, n_parameters)
+        The shared initialization, raw; the intercept is last, or the parameter is flat.
     rule_state : ndarray
         Of the step size.
     meta_state : ndarray
@@ -72,7 +73,7 @@ class State:
         Task number t is shuffled by a generator made from (seed, t).
     n_tasks, n_skipped : int
         Tasks learned, and tasks left out, so far.
-    moves : ndarray of shape (n_outputs, n_features + 1)
+    moves : ndarray of the shape of `phi`
         Sum of the moves of `phi`, each times the number of tasks learned by then.
     drawn : Draw or None
         Before a task that was drawn uniformly from all so far; None: there is none.
@@ -118,15 +119,15 @@ class State:
     @property
     def start(self) -> Draw:
         """What `adapt` uses now."""
-        is_zero = not (self.n_tasks or self.phi_given)
-        return Draw(self.phi, self.rule_state, self.moments, is_zero)
+        at_first = not (self.n_tasks or self.phi_given) and self.algorithm.standardize
+        return Draw(self.phi, self.rule_state, self.moments, at_first)
 
     def snapshot(self) -> Draw:
         """A copy of `start`."""
-        phi, rule_state, moments, is_zero = self.start
+        phi, rule_state, moments, at_first = self.start
         if self.algorithm.standardize:
             moments = moments.copy()
-        return Draw(phi.copy(), rule_state.copy(), moments, is_zero)
+        return Draw(phi.copy(), rule_state.copy(), moments, at_first)
 
     def replace_draw(self, draw: Draw) -> None:
         """Let `draw` be the one before task number `next_draw`.
@@ -134,7 +135,7 @@ class State:
         Task t replaces the draw with probability 1 / t. Given that the last one to do
         so was t, the next one is after n with probability t / n.
         """
-        if draw.is_zero:  # in the units of the task just learned
+        if draw.at_first:  # in the units of the task just learned
             draw = draw._replace(phi=self.mean)
         self.drawn = draw
         self.next_draw = self._draw_after(self.next_draw)

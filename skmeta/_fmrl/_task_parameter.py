@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 
 from skmeta._batch import Batch, Objective, Task
 from skmeta._learners._protocol import Capability, InnerLearner, Outcome
-
-# A joblib call takes about 10 ms. Tasks of fewer multiplications in all are solved
-# sooner than they are handed over.
-WORTH_A_CALL = 20_000_000
+from skmeta._parallel import WORTH_A_THREAD, in_threads, n_threads
 
 
 class Run(NamedTuple):
@@ -134,13 +130,13 @@ class Optimum(TaskParameter):
         if not objective.loss.is_strict:
             return self
         numbers = np.arange(batch.n_tasks)
-        n_chunks = min(effective_n_jobs(n_jobs), len(numbers))
-        if len(batch.y) * len(phi) * phi.shape[1] ** 2 < WORTH_A_CALL or n_chunks == 1:
+        n_chunks = min(n_threads(n_jobs), len(numbers))
+        work = len(batch.y) * len(phi) * phi.shape[1] ** 2
+        if work < WORTH_A_THREAD or n_chunks == 1:
             return PreparedOptimum(_solve(batch, objective, phi, numbers))
-        found = Parallel(n_jobs=n_chunks, prefer="threads")(
-            delayed(_solve)(batch, objective, phi, chunk)
-            for chunk in np.array_split(numbers, n_chunks)
-        )
+        chunks = np.array_split(numbers, n_chunks)
+        arguments = [(batch, objective, phi, chunk) for chunk in chunks]
+        found = in_threads(_solve, arguments, n_jobs)
         return PreparedOptimum([one for chunk in found for one in chunk])
 
 

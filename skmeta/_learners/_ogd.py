@@ -103,6 +103,10 @@ class OGDLearner(OwnLearner):
         return _GUARANTEES.get(self.update, "G1")
 
     @property
+    def holds_gil(self) -> bool:  # type: ignore[override]
+        return not _kernels.COMPILED or self.loss.compiled not in _kernels.LOSSES
+
+    @property
     def can_stream(self) -> bool:  # type: ignore[override]
         is_own = not self.shuffle and self.update not in ("coin", "ltl")
         return is_own and self.eta0.ndim < 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, auto
+from math import isfinite, prod
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -37,8 +38,8 @@ class Outcome(NamedTuple):
 
     Parameters
     ----------
-    last : ndarray of shape (n_outputs, n_features + 1)
-        The last iterate.
+    last : ndarray of the shape of the parameter
+        The last iterate: (n_outputs, n_features + 1), or (1, n_parameters) if flat.
     average : ndarray of the shape of `last` or None
         The mean of the iterates at which gradients were taken.
     losses : ndarray of shape (n_samples,) or None
@@ -65,12 +66,16 @@ class Outcome(NamedTuple):
 
 
 class InnerLearner:
-    """Base class of inner learners, which train a linear model on one task.
+    """Base class of inner learners, which train a model on one task.
 
     An estimator can be the inner estimator of `FMRLClassifier` or `FMRLRegressor` if it
     has a method ``inner_learner(shape, classes)`` that returns a learner: `shape` is
     (n_outputs, n_features + 1), and `classes` the class labels, or None for a
     regressor.
+
+    The model is linear, with a parameter of that shape and the intercept last, unless
+    the learner has a `layout`. Then its parameter is flat, of shape (1, n_parameters),
+    and the learner must define `first` and `respond` (:class:`FlatLearner` does).
 
     Attributes
     ----------
@@ -84,7 +89,7 @@ class InnerLearner:
     objective : Objective or None
         The loss that is minimised, its intercept and its ball, if it has one. It is
         needed for `init='pooled'`, for task parameters that are minimisers, and for
-        :func:`skmeta.metrics.regret_report`.
+        :func:`skmeta.metrics.regret_report`. None with a `layout`.
     changed_step : str or None
         The step-size parameters of the estimator, as text, if they differ from their
         defaults: they must not be ignored silently.
@@ -95,9 +100,19 @@ class InnerLearner:
         The name of the rule for ``step_size=None``.
     can_stream : bool
         Whether the compiled loop can run the learner.
+    layout : tuple of tuple of int, or None
+        The shapes of the arrays that a flat parameter consists of, in order. None: the
+        model is linear.
+    scales_target : bool
+        Whether `standardize=True` rescales the target. By default, whether the
+        objective has a loss of residuals.
+    holds_gil : bool
+        Whether `run` holds the global interpreter lock, so that tasks run in parallel
+        in processes only. True by default.
 
     See Also
     --------
+    FlatLearner : For networks and other models with flat parameters.
     skmeta.step_size.StepSize : Sets the step size of every task.
 
     Examples
@@ -123,6 +138,90 @@ class InnerLearner:
     unused: str | None = None
     default_step_size: ClassVar[str] = "fixed"
     can_stream: bool = False
+    layout: tuple[tuple[int, ...], ...] | None = None
+    holds_gil: bool = True
+
+    @property
+    def scales_target(self) -> bool:
+        """Whether the target is rescaled too when the units of the task change."""
+        return self.objective is not None and bool(self.objective.loss.degree)
+
+    def shape(self, linear: tuple[int, int]) -> tuple[int, int]:
+        """The shape of the parameter.
+
+        Parameters
+        ----------
+        linear : tuple of int
+            The shape for a linear model, (n_outputs, n_features + 1).
+
+        Returns
+        -------
+        shape : tuple of int
+            `linear`, or (1, n_parameters) for a learner with a `layout`.
+        """
+        if self.layout is None:
+            return linear
+        return 1, sum(prod(one) for one in self.layout)
+
+    def first(self, shape: tuple[int, int], seed: int) -> np.ndarray:
+        """Where learning starts with ``init='zero'``.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the parameter.
+        seed : int
+            For a random start; drawn from the `random_state` of the meta-estimator.
+
+        Returns
+        -------
+        start : ndarray of this shape
+            Zeros, unless the learner needs another start.
+        """
+        return np.zeros(shape)
+
+    def units(self, coordinates: Coordinates) -> Coordinates | None:
+        """The change of coordinates of features and target for this model.
+
+        Parameters
+        ----------
+        coordinates : Coordinates
+            Location and scale, and how they change the parameter of a linear model.
+
+        Returns
+        -------
+        coordinates : Coordinates or None
+            None: the parameter cannot be converted, so that `standardize=True` is an
+            error. This is the default of a learner with a `layout`.
+        """
+        return coordinates if self.layout is None else None
+
+    def respond(
+        self,
+        method: str,
+        X: Any,
+        parameters: np.ndarray,
+        index: np.ndarray,
+    ) -> np.ndarray:
+        """Predictions of a learner with a `layout`; those of linear models are known.
+
+        Parameters
+        ----------
+        method : {'predict', 'predict_proba', 'decision_function'}
+            What is asked of the model.
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            Features.
+        parameters : ndarray of shape (n, 1, n_parameters)
+            Distinct parameters.
+        index : ndarray of shape (n_samples,)
+            Which of them predicts a row.
+
+        Returns
+        -------
+        response : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            What the method returns.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no respond.")
 
     def in_units(self, coordinates: Coordinates) -> InnerLearner:
         """The learner for targets in units: its loss is rescaled.
@@ -211,8 +310,8 @@ class InnerLearner:
         ----------
         task : Task
             The rows; must not be changed.
-        start : ndarray of shape (n_outputs, n_features + 1)
-            Where to start, with the intercept last; must not be changed.
+        start : ndarray of the shape of the parameter
+            Where to start; must not be changed.
         eta : ndarray
             The step size; see :class:`skmeta.step_size.StepSize`.
         average : bool
@@ -318,6 +417,8 @@ class InnerLearner:
 class OwnLearner(InnerLearner):
     """Base class of the learners of this package, whose estimators can use units."""
 
+    holds_gil: bool = False
+
     def fitted_in(
         self, coordinates: Coordinates | None, *arguments: Any, **options: Any
     ) -> Any:
@@ -338,3 +439,39 @@ def to_coef(
     """`coef_` and `intercept_` of a regressor (classes None) or a classifier."""
     coef, intercept = parameter[:, :-1].copy(), parameter[:, -1].copy()
     return (coef[0] if classes is None else coef), intercept
+
+
+def check_outcome(
+    outcome: Any,
+    learner: InnerLearner,
+    shape: tuple[int, int],
+    n_samples: int,
+    eta: np.ndarray,
+    average: bool,
+) -> Outcome:
+    """The outcome of a learner, or an error that names its first wrong field."""
+    name = f"{type(learner).__name__}.run"
+    if not isinstance(outcome, Outcome):
+        raise TypeError(f"{name} must return an Outcome. Got {outcome!r}.")
+    if outcome.problem is not None:
+        return outcome
+    expected = (
+        ("last", shape, True),
+        ("average", shape, average),
+        ("losses", (n_samples,), Capability.LOSSES in learner.can),
+        ("grad_sq", eta.shape, Capability.GRADIENTS in learner.can),
+    )
+    for field, size, is_required in expected:
+        value = getattr(outcome, field)
+        if value is None and not is_required:
+            continue
+        is_array = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+        if not is_array or value.shape != size:
+            raise ValueError(
+                f"{name} must return an Outcome whose `{field}` is an array of numbers "
+                f"of shape {size}. Got {value!r}."
+            )
+        if not isfinite(value.sum()) and not np.isfinite(value).all():
+            problem = f"{name} returned NaN or infinity in `{field}` of its Outcome"
+            return outcome._replace(problem=problem)
+    return outcome
