@@ -5,6 +5,8 @@ A rename upstream is a one-line repair here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import signature
 from typing import Any
 
@@ -24,9 +26,22 @@ from sklearn.utils.validation import (
     _num_samples,
 )
 
+try:
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback._callback_support import callback_management_context
+except ImportError:  # before scikit-learn 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing: this scikit-learn has no callbacks."""
+
+    callback_management_context = None
+
+
 __all__ = [
+    "CallbackSupportMixin",
     "HasMethods",
     "Interval",
+    "Progress",
     "StrOptions",
     "_check_feature_names",
     "_check_partial_fit_first_call",
@@ -34,6 +49,7 @@ __all__ = [
     "_num_samples",
     "_safe_indexing",
     "check_sample_weight",
+    "report_progress",
     "validate_params",
 ]
 
@@ -49,3 +65,72 @@ def check_sample_weight(sample_weight: Any, X: Any) -> np.ndarray:
     return _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True, **_MAY_ALL_BE_ZERO
     )
+
+
+class Progress:
+    """Tells the callbacks of an estimator about the steps of its `fit`.
+
+    Parameters
+    ----------
+    estimator : estimator
+    root : CallbackContext or None
+        None: there are no callbacks, and every method does nothing.
+    data : dict
+        What callbacks may ask for: X, y and metadata.
+    """
+
+    def __init__(self, estimator: Any = None, root: Any = None, data: Any = None):
+        self._estimator, self._root, self._data = estimator, root, data
+        self._step: Any = None
+
+    def begin_step(self, name: str) -> None:
+        """One of the steps begins."""
+        if self._root is None:
+            return
+        self._step = self._root.subcontext(task_name=name)
+        self._step.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+
+    def end_step(self, learned: Callable[[], dict[str, Any]]) -> bool:
+        """The step ends; whether a callback asks to stop.
+
+        `learned` returns the attributes of a copy of the estimator that has learned
+        what this one has so far. It is called only if a callback needs such a copy.
+        """
+        return self._root is not None and self._end(self._step, learned)
+
+    def end(self, learned: Callable[[], dict[str, Any]]) -> None:
+        """All steps have ended."""
+        if self._root is not None:
+            self._end(self._root, learned)
+
+    def _end(self, context: Any, learned: Callable[[], dict[str, Any]]) -> bool:
+        return context.call_on_fit_task_end(
+            estimator=self._estimator, reconstruction_attributes=learned, **self._data
+        )
+
+
+_NOT_REPORTED = nullcontext(Progress())
+
+
+def report_progress(
+    estimator: Any, n_steps: int | None, X: Any, y: Any, sample_weight: Any
+) -> AbstractContextManager[Progress]:
+    """The progress of one call, reported to the callbacks of the estimator.
+
+    `n_steps` is None in a call that is not a `fit`: nothing is reported.
+    """
+    attributes = vars(estimator)
+    if n_steps is None or not (
+        "_skl_callbacks" in attributes or "_parent_callback_ctx" in attributes
+    ):
+        return _NOT_REPORTED
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    return _reported(estimator, n_steps, {"X": X, "y": y, "metadata": metadata})
+
+
+@contextmanager
+def _reported(estimator: Any, n_steps: int, data: dict[str, Any]) -> Iterator[Progress]:
+    with callback_management_context(estimator):
+        root = estimator._init_callback_context(max_subtasks=n_steps)
+        root.call_on_fit_task_begin(estimator=estimator, **data)
+        yield Progress(estimator, root, data)

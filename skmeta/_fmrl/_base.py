@@ -31,7 +31,7 @@ from skmeta._parameters import (
     check_offset,
     check_start,
 )
-from skmeta._sklearn import HasMethods, Interval, StrOptions
+from skmeta._sklearn import HasMethods, Interval, Progress, StrOptions
 from skmeta._step_matrices import diagonal
 from skmeta._units import Moments
 from skmeta.meta_step_size import META_STEP_SIZES, MetaStepSize
@@ -51,6 +51,17 @@ class Call:
         self.state, self.configuration = state, configuration
         self.is_first = is_first
         self.stored: tuple[list[Any], np.ndarray] | None = None
+
+    def store_tasks(self, state: State) -> None:
+        """Add the tasks to the known ones of a state."""
+        if self.stored is not None:
+            state.known = state.known.stored(*self.stored)
+
+    def so_far(self) -> State:
+        """A copy of what was learned."""
+        state = self.state.draft()
+        self.store_tasks(state)
+        return state
 
 
 def draw_seed(generator: np.random.RandomState) -> int:
@@ -265,7 +276,9 @@ class BaseFMRL(BaseMeta):
             bias = algorithm.learner.objective.bias
             check_offset(draft.phi, "What was learned", bias)
 
-    def _learn(self, draft: Call, reading: Reading, n_passes: int | None) -> Finished:
+    def _learn(
+        self, draft: Call, reading: Reading, n_passes: int | None, progress: Progress
+    ) -> Finished:
         state, batch, labels = draft.state, reading.batch, reading.labels
         known, parameters = None, None
         if labels is not None and self.store_tasks:
@@ -275,6 +288,8 @@ class BaseFMRL(BaseMeta):
         n_tasks, options = batch.n_tasks, draft.configuration.options
         bad: list[tuple[int, str | None]] = []
         for n_pass in range(n_passes or 1):
+            if n_passes is not None:
+                progress.begin_step("pass")
             log = state.log.with_capacity(n_tasks)
             history = log.spare(n_tasks)
             bad_tasks = learn(state, batch, known, parameters, history, options)
@@ -282,23 +297,27 @@ class BaseFMRL(BaseMeta):
             if bad_tasks and options.stops:
                 return Finished(bad)
             names, n_done = labels, n_tasks - len(bad_tasks)
-            if bad_tasks and labels is not None:
-                gone = {t for t, _ in bad_tasks}
+            gone = {t for t, _ in bad_tasks}
+            if gone and labels is not None:
                 names = [label for t, label in enumerate(labels) if t not in gone]
             keeps_all = names is not None and self.store_tasks
             state.log = log.grown(n_done, names, keeps_all=keeps_all)
             if self.verbose:
                 self._report(state, n_pass, n_passes or 1, n_done)
-        if parameters is not None and names is not None:
-            if bad_tasks:
-                parameters = np.delete(parameters, [t for t, _ in bad_tasks], axis=0)
-            draft.stored = names, parameters
+            if parameters is not None and names is not None:
+                draft.stored = (
+                    names,
+                    (np.delete(parameters, list(gone), axis=0) if gone else parameters),
+                )
+            if n_passes is not None and progress.end_step(
+                lambda: {"_learned": draft.so_far()}
+            ):
+                break
         return Finished(bad) if bad else ALL_LEARNED
 
     def _publish(self, draft: Call, reading: Reading) -> State:
         state = draft.state
-        if draft.stored is not None:
-            state.known = state.known.stored(*draft.stored)
+        draft.store_tasks(state)
         if draft.is_first:  # a call that fails has not moved the user's generator
             draw_seed(check_random_state(self.random_state))
         self._configuration = draft.configuration

@@ -38,7 +38,13 @@ from skmeta._meta._input import Reading, Schema, Target, check_columns, one_task
 from skmeta._meta._record import Record
 from skmeta._parameters import validate_parameters
 from skmeta._saving import Versioned
-from skmeta._sklearn import StrOptions, _check_partial_fit_first_call
+from skmeta._sklearn import (
+    CallbackSupportMixin,
+    Progress,
+    StrOptions,
+    _check_partial_fit_first_call,
+    report_progress,
+)
 from skmeta._sparse import check_indices
 from skmeta._targets import Classes, Values
 
@@ -138,7 +144,7 @@ def learned_attribute(function: Callable[[Any, Any], Any]) -> property:
     return property(get, put, doc=function.__doc__)
 
 
-class BaseMeta(Versioned, BaseEstimator):
+class BaseMeta(CallbackSupportMixin, Versioned, BaseEstimator):
     """Tasks in, predictions by task; subclasses learn."""
 
     _learned: Any
@@ -223,8 +229,10 @@ class BaseMeta(Versioned, BaseEstimator):
         """
 
     @abstractmethod
-    def _learn(self, draft: Any, reading: Reading, n_passes: int | None) -> Finished:
-        """Learn from the tasks, on the draft."""
+    def _learn(
+        self, draft: Any, reading: Reading, n_passes: int | None, progress: Progress
+    ) -> Finished:
+        """Learn from the tasks, on the draft; `fit` reports one step per pass."""
 
     @abstractmethod
     def _publish(self, draft: Any, reading: Reading) -> Any:
@@ -312,12 +320,16 @@ class BaseMeta(Versioned, BaseEstimator):
                 "task. Pass tasks=, or set task_column."
             )
         draft = self._begin(reading, before, n_passes, unchanged)
-        finished = self._learn(draft, reading, n_passes)
-        if finished.bad:
-            self._handle_bad_tasks(finished, reading, must_learn=n_passes is not None)
-        for note in finished.notes:
-            warn(note)
-        self._learned = self._publish(draft, reading)
+        with report_progress(self, n_passes, X, y, sample_weight) as progress:
+            finished = self._learn(draft, reading, n_passes, progress)
+            if finished.bad:
+                must_learn = n_passes is not None
+                self._handle_bad_tasks(finished, reading, must_learn=must_learn)
+            for note in finished.notes:
+                warn(note)
+            learned = self._publish(draft, reading)
+            progress.end(lambda: {"_learned": learned})
+            self._learned = learned
         return self
 
     def _check_parameters(self) -> bool:

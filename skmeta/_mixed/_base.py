@@ -15,7 +15,7 @@ from skmeta._meta._base import BaseMeta, Finished, RowsByTask, learned_attribute
 from skmeta._meta._input import Reading, Schema, Target
 from skmeta._mixed._options import Options
 from skmeta._parameters import ParameterWatch
-from skmeta._sklearn import Interval, StrOptions
+from skmeta._sklearn import Interval, Progress, StrOptions
 
 MAX_COEFFICIENTS = 1000
 LEAST_WEIGHT = 1e-50  # of a row that counts; the largest is one over it
@@ -154,7 +154,9 @@ class BaseMixed(BaseMeta):
             learn_noise=self._learns_noise,
         )
 
-    def _learn(self, draft: Draft, reading: Reading, n_passes: int | None) -> Finished:
+    def _learn(
+        self, draft: Draft, reading: Reading, n_passes: int | None, progress: Progress
+    ) -> Finished:
         model, bad = draft.model.taken(reading.batch, reading.labels, draft.options)
         found: list[tuple[int, str | None]] = [(one.number, one.reason) for one in bad]
         if found and self.on_bad_task == "raise":
@@ -163,8 +165,10 @@ class BaseMixed(BaseMeta):
         notes: list[str] = []
         if len(found) < reading.batch.n_tasks:
             if n_passes is not None:
-                model = model.refreshed(draft.options, fully=True)
+                progress.begin_step("estimate")
+                draft.model = model = model.refreshed(draft.options, fully=True)
                 notes = list(model.warnings)
+                progress.end_step(lambda: {"_learned": self._publish(draft, reading)})
             elif model.is_due:
                 model = model.refreshed(draft.options, fully=False)
             draft.model = model

@@ -15,7 +15,7 @@ from skmeta._meta._record import Record
 from skmeta._mixed._base import BaseMixed, Draft, numbers_of
 from skmeta._mixed._classes import LearnedClasses
 from skmeta._mixed._replay import replay
-from skmeta._sklearn import StrOptions
+from skmeta._sklearn import Progress, StrOptions
 from skmeta._targets import probabilities
 from skmeta.linear_model import BiasedLogisticRegression
 from skmeta.losses import LogLoss
@@ -474,8 +474,10 @@ class MixedEffectsClassifier(ClassifierMixin, MetaClassifier, BaseMixed):
         assert classes is not None
         return LearnedClasses(reading.schema.n_features, len(classes))
 
-    def _learn(self, draft: Draft, reading: Reading, n_passes: int | None) -> Finished:
-        return super()._learn(draft, _numbered(reading), n_passes)
+    def _learn(
+        self, draft: Draft, reading: Reading, n_passes: int | None, progress: Progress
+    ) -> Finished:
+        return super()._learn(draft, _numbered(reading), n_passes, progress)
 
     def _replay(self, reading: Reading) -> Iterator[Record]:
         draft = self._begin(reading, None, 1, False)
