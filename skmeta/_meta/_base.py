@@ -35,6 +35,7 @@ from skmeta._labels import (
 )
 from skmeta._meta._class_weight import weigh_classes, weigh_task, weights_by_label
 from skmeta._meta._input import Reading, Schema, Target, check_columns, one_task, read
+from skmeta._meta._moved_columns import refuse_moved_columns
 from skmeta._meta._record import Record
 from skmeta._parameters import validate_parameters
 from skmeta._saving import Versioned
@@ -300,8 +301,10 @@ class BaseMeta(CallbackSupportMixin, Versioned, BaseEstimator):
     ) -> Any:
         """Learn from the tasks of one call; `n_passes` is None in `partial_fit`."""
         before = self.__dict__.get("_learned")
-        if n_passes is not None and not self.warm_start:
-            before = None
+        if n_passes is not None:
+            refuse_moved_columns(self)
+            if not self.warm_start:
+                before = None
         unchanged = self._check_parameters()
         try:
             reading = read(self, X, y, tasks, sample_weight, classes, before)
@@ -498,13 +501,13 @@ class BaseMeta(CallbackSupportMixin, Versioned, BaseEstimator):
     @learned_attribute
     def feature_names_in_(self, learned: Learned) -> np.ndarray:
         """Names of the features."""
+        if self.task_column is not None:
+            _refuse_selector(self)
         if learned.schema.names is None:
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute "
                 "'feature_names_in_': X had no names of columns"
             )
-        if self.task_column is not None:
-            _refuse_selector(self)
         return learned.schema.names
 
     @learned_attribute
@@ -603,10 +606,10 @@ def _caller() -> tuple[Any, int]:
 
 
 def _refuse_selector(estimator: BaseMeta) -> None:
-    """Raise ValueError where SelectFromModel reads `feature_names_in_`.
+    """Raise ValueError where SelectFromModel asks for `feature_names_in_`.
 
-    It takes the names for those of all columns of X, so that its `transform` would
-    refuse every X with a task column, and its message would name no cause.
+    It takes the features for all columns of X, so that its `transform` would refuse
+    every X with a task column, and its message would name no cause.
     """
     frame, _ = _caller()
     if not isinstance(frame.f_locals.get("self"), SelectFromModel):
