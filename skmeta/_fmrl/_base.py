@@ -52,16 +52,21 @@ class Call:
         self.is_first = is_first
         self.stored: tuple[list[Any], np.ndarray] | None = None
 
+    def keep(self, names: list[Any], parameters: np.ndarray, gone: set[int]) -> None:
+        """The parameters of the tasks to store; those of the tasks `gone` are not."""
+        kept = np.delete(parameters, list(gone), axis=0) if gone else parameters
+        self.stored = names, kept
+
     def store_tasks(self, state: State) -> None:
         """Add the tasks to the known ones of a state."""
         if self.stored is not None:
             state.known = state.known.stored(*self.stored)
 
-    def so_far(self) -> State:
-        """A copy of what was learned."""
+    def so_far(self) -> dict[str, Any]:
+        """The attributes of an estimator that has learned as much."""
         state = self.state.draft()
         self.store_tasks(state)
-        return state
+        return {"_learned": state}
 
 
 def draw_seed(generator: np.random.RandomState) -> int:
@@ -305,13 +310,8 @@ class BaseFMRL(BaseMeta):
             if self.verbose:
                 self._report(state, n_pass, n_passes or 1, n_done)
             if parameters is not None and names is not None:
-                draft.stored = (
-                    names,
-                    (np.delete(parameters, list(gone), axis=0) if gone else parameters),
-                )
-            if n_passes is not None and progress.end_step(
-                lambda: {"_learned": draft.so_far()}
-            ):
+                draft.keep(names, parameters, gone)
+            if n_passes is not None and progress.end_step(draft.so_far):
                 break
         return Finished(bad) if bad else ALL_LEARNED
 
