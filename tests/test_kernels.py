@@ -423,6 +423,7 @@ def test_loop_over_tasks_equals_its_formulas_for_every_shape(
     actual, desired = problem.learn(compiled), learn_naively(problem)
     assert actual["done"] == desired["done"]
     assume(desired["done"] == len(problem.batch.starts) - 1)  # it did not diverge
+    assume(desired["history"]["distance"].max() < 1e6)  # nor magnify rounding errors
     assert_learned_alike(actual, desired)
 
 
