@@ -162,12 +162,12 @@ class BaseMixed(BaseMeta):
         if found and self.on_bad_task == "raise":
             return Finished(found)
         draft.n_skipped += len(found)
-        notes: list[str] = []
+        model, notes = self._set_aside(draft, reading, model, found)
         if len(found) < reading.batch.n_tasks:
             if n_passes is not None:
                 progress.begin_step("estimate")
                 draft.model = model = model.refreshed(draft.options, fully=True)
-                notes = list(model.warnings)
+                notes = [*notes, *model.warnings]
                 progress.end_step(lambda: {"_learned": self._publish(draft, reading)})
             elif model.is_due:
                 model = model.refreshed(draft.options, fully=False)
@@ -179,6 +179,19 @@ class BaseMixed(BaseMeta):
                 f"{np.sum(model.log_likelihood):.6g}"
             )
         return Finished(found, notes)
+
+    def _set_aside(
+        self,
+        draft: Draft,
+        reading: Reading,
+        model: Any,
+        bad: Sequence[tuple[int, str | None]],
+    ) -> tuple[Any, Sequence[str]]:
+        """The model without rows that must not be learned from, and warnings.
+
+        `model` has learned from all tasks but the bad ones.
+        """
+        return model, ()
 
     def _publish(self, draft: Draft, reading: Reading) -> Published:
         self._configuration = draft.configuration

@@ -13,7 +13,8 @@ from sklearn.base import RegressorMixin
 from skmeta._meta._base import MetaRegressor, learned_attribute
 from skmeta._meta._input import Reading
 from skmeta._meta._record import Record
-from skmeta._mixed._base import BaseMixed, Published, numbers_of
+from skmeta._mixed._base import BaseMixed, Draft, Published, numbers_of
+from skmeta._mixed._glitches import Glitch, glitches, without_rows
 from skmeta._mixed._replay import replay
 from skmeta._mixed._stream import Learned
 from skmeta.linear_model import BiasedRidge
@@ -122,6 +123,9 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         Number of different tasks learned from.
     n_tasks_skipped_ : int
         Number of bad tasks left out.
+    n_rows_set_aside_ : int
+        Number of rows with an isolated value far outside all others, which were not
+        learned from; a warning names the first of a call.
     n_features_in_ : int
         Number of features, the task column not counted.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -487,6 +491,11 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         return np.array(learned.model.feature_means)
 
     @learned_attribute
+    def n_rows_set_aside_(self, learned: Published) -> int:
+        """Number of rows that were not learned from."""
+        return learned.model.set_aside.n_rows
+
+    @learned_attribute
     def noise_variance_(self, learned: Published) -> float:
         """Variance of a target about the prediction for its task."""
         return learned.model.noise_variance
@@ -494,6 +503,55 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
     def _new_model(self, reading: Reading) -> Learned:
         return Learned(reading.schema.n_features)
 
+    def _set_aside(
+        self,
+        draft: Draft,
+        reading: Reading,
+        model: Learned,
+        bad: Sequence[tuple[int, str | None]],
+    ) -> tuple[Learned, Sequence[str]]:
+        if not model.is_suspect:
+            return model, ()
+        batch, labels, tasks = reading.batch, reading.labels, None
+        if bad:
+            numbers = [t for t, _ in bad]
+            tasks = np.setdiff1d(np.arange(batch.n_tasks), numbers)
+            batch = batch.without(numbers)
+            labels = None if labels is None else [labels[t] for t in tasks.tolist()]
+        found = glitches(draft.model, model, batch, labels)
+        if not found:
+            return model, ()
+        names = [None if labels is None else labels[one.task] for one in found]
+        kept, others = without_rows(batch, [one.row for one in found])
+        model = draft.model
+        if labels is not None:
+            labels = [labels[t] for t in others.tolist()]
+        if len(others):
+            model, _ = model.taken(kept, labels, draft.options)
+        first = found[0]
+        if tasks is not None:
+            first = first._replace(task=int(tasks[first.task]))
+        return model.with_set_aside(names), [_note(reading, first, len(found))]
+
     def _replay(self, reading: Reading) -> Iterator[Record]:
         draft = self._begin(reading, None, 1, False)
         return replay(draft.model, draft.options, reading, SquaredError())
+
+
+def _note(reading: Reading, glitch: Glitch, n_rows: int) -> str:
+    """A warning that names the first of the rows that are set aside."""
+    number = int(np.flatnonzero(reading.batch.rows(glitch.task) == glitch.row)[0])
+    if reading.numbers is not None:
+        number = int(reading.numbers[glitch.row])
+    names, what = reading.schema.names, "the target"
+    if glitch.column < reading.schema.n_features:
+        name = glitch.column if names is None else names[glitch.column]
+        what = f"feature {name!r}"
+    rows = "1 row is" if n_rows == 1 else f"{n_rows} rows are"
+    return (
+        f"{rows} not learned from. {reading.name(glitch.task)}: {what} is "
+        f"{glitch.value:g} in row {number} of the task; the values of all other tasks "
+        f"are within {glitch.reach:.3g} of {glitch.middle:.3g}. Correct the value or "
+        "drop the row; if such values are right, pass more rows with them: a change "
+        "that persists is learned."
+    )

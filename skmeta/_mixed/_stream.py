@@ -15,6 +15,7 @@ from skmeta._kernels import mixed
 from skmeta._meta._history import History
 from skmeta._mixed._adapt import NewTask, new_task
 from skmeta._mixed._freeze import freeze
+from skmeta._mixed._glitches import SetAside, most_squares, screen_of
 from skmeta._mixed._group import Group
 from skmeta._mixed._options import Options
 from skmeta._mixed._posterior import Gaussian, Predictor
@@ -73,6 +74,12 @@ class Learned:
         Of dtype `HISTORY`. The loss is the mean of half the squared error of the rows,
         predicted before they were learned from as those of a task never seen; for the
         tasks of the first fit, predicted by that fit.
+    set_aside : SetAside
+        Rows that were left out.
+    screen : ndarray of shape (p + 1,) or None
+        See `screen_of`. None: rows are not compared.
+    is_suspect : bool
+        Whether the rows taken last must be compared with the others.
     """
 
     def __init__(self, n_features: int):
@@ -85,6 +92,9 @@ class Learned:
         self.n_tasks_seen = self._visits = self._due = 0
         self._chosen_tasks, self._chosen_visits = 0.0, 0
         self._solved = _Solved()
+        self.set_aside = SetAside()
+        self.screen: Array | None = None
+        self.is_suspect = False
 
     def _draft(self) -> Learned:
         draft = type(self).__new__(type(self))
@@ -110,6 +120,7 @@ class Learned:
             names = None
         new = self._draft()
         new.store = self.store.copy()  # `reserve` may replace its memory
+        new.is_suspect = self.predictor is None and options.learn_noise
         if new.origin is None:
             new.origin = _first_row(batch, options)
         starts = batch.starts
@@ -145,6 +156,9 @@ class Learned:
             out[0, k:] = 0.0
         if not (finite and _has_finite_squares(out)):
             return [BadTask(0, _reason(batch, 0))]
+        if self.screen is not None:
+            scaled = factor * self.screen
+            self.is_suspect = np.vdot(scaled, scaled) > most_squares(scaled, n_rows)
         loss = float(self._losses_of(factor)[0])
         self._count(1, number is None or number == store.n_known)
         self.store = store.appended_one(name, number, n_rows, self._visits)
@@ -178,6 +192,10 @@ class Learned:
                 names = [names[t] for t in np.flatnonzero(good).tolist()]
         if not len(n_rows):
             return bad
+        if self.screen is not None:
+            scaled = factors * self.screen
+            squares = np.einsum("tij,tij->t", scaled, scaled)
+            self.is_suspect = bool((squares > most_squares(scaled, n_rows)).any())
         numbers = None if names is None else store.numbered(names)
         total, n_new = n_rows, len(n_rows)
         if numbers is not None and (numbers < store.n_known).any():
@@ -276,6 +294,7 @@ class Learned:
             numbers = self.history.numbers.copy()
             numbers["loss"] = losses[np.argsort(records)]
             new.history = self.history.with_numbers(numbers)
+        new.screen = screen_of(fit.prior.units) if options.learn_noise else None
         new._due = 0
         new._freeze(fit, options)
         if new.store.is_full:
@@ -309,6 +328,17 @@ class Learned:
         new.store = self.store.without(names)
         new._solved = _Solved()
         return new
+
+    def with_set_aside(self, names: Sequence[Hashable]) -> Learned:
+        """With a record of rows of these tasks that were left out."""
+        new = self._draft()
+        new.set_aside = self.set_aside.with_rows(self._visits, names)
+        return new
+
+    @property
+    def n_visits(self) -> int:
+        """Number of tasks learned from, each as often as it came."""
+        return self._visits
 
     @property
     def has_prior(self) -> bool:

@@ -1,0 +1,262 @@
+"""Rows with a value far outside all others: found, and left out of a call.
+
+The statistics of tasks show a task with such a value; only its rows are then read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skmeta._batch import Batch
+from skmeta._kernels import mixed
+from skmeta._mixed._units import Units
+
+Array = np.ndarray
+
+__all__ = [
+    "Glitch",
+    "SetAside",
+    "glitches",
+    "most_squares",
+    "screen_of",
+    "without_rows",
+]
+
+FAR = 10.0  # times reach^2 / spread, see `_Others`
+LEAST_TASKS, LEAST_ROWS = 10, 100  # to judge by
+FEW_TASKS, SHARE = 3, 1e-3  # of a batch that may have glitches; more are a change
+SHARE_OF_TASK = 0.1  # rows of a task that may be glitches, or one
+MEMORY = 1000  # visits after which a glitch no longer counts towards a change
+MOST_KEPT = 100  # glitches that are remembered
+SCREEN, PER_ROW = 900.0, 20.0  # squares in units that start a search: per task, per row
+ROOM = 10.0  # of a wider screen, above what was accepted
+
+
+class Glitch(NamedTuple):
+    """A value outside all others.
+
+    Attributes
+    ----------
+    task, row : int
+        Number of the task in the batch, and number of the row in the batch.
+    column : int
+        Of the feature; the target follows the last feature.
+    value, middle, reach : float
+        The value; all others are within `reach` of `middle`.
+    """
+
+    task: int
+    row: int
+    column: int
+    value: float
+    middle: float
+    reach: float
+
+
+class SetAside(NamedTuple):
+    """What was left out so far.
+
+    Attributes
+    ----------
+    n_rows : int
+    last : tuple of (int, label or None)
+        The visits and tasks of the latest rows.
+    """
+
+    n_rows: int = 0
+    last: tuple[tuple[int, Hashable], ...] = ()
+
+    def allows(self, visit: int, names: Sequence[Hashable], n_allowed: int) -> bool:
+        """Whether rows of these tasks may be left out too, or show a change."""
+        recent = sum(visit - when < MEMORY for when, _ in self.last)
+        if recent + len(names) > n_allowed:
+            return False
+        known = [name for _, name in self.last if name is not None]
+        return all(known.count(name) < FEW_TASKS for name in names)
+
+    def with_rows(self, visit: int, names: Sequence[Hashable]) -> SetAside:
+        """With rows of these tasks, one name for each row."""
+        last = (*self.last, *((visit, name) for name in names))
+        return SetAside(self.n_rows + len(names), last[-MOST_KEPT:])
+
+
+class _Tasks(NamedTuple):
+    """Means of tasks, (n_tasks, p), and mean squares, counted from the origin."""
+
+    means: Array
+    squares: Array
+    n_rows: Array
+
+    @classmethod
+    def of(cls, factors: Array, n_rows: Array) -> _Tasks:
+        one = factors[:, :, -2]
+        weight = np.einsum("ti,ti->t", one, one)[:, np.newaxis]
+        means = np.matmul(one[:, np.newaxis], factors)[:, 0] / weight
+        squares = np.einsum("tij,tij->tj", factors, factors) / weight
+        is_used = np.arange(factors.shape[2]) != factors.shape[2] - 2
+        return cls(means[:, is_used], squares[:, is_used], n_rows)
+
+    def deviations(self, middle: Array) -> Array:
+        """Root mean squares about `middle`."""
+        about = self.squares - middle * (2.0 * self.means - middle)
+        return np.sqrt(np.maximum(about, 0.0))
+
+    def reaches(self, middle: Array) -> Array:
+        """Bounds of the deviations of their rows, if these have equal weights."""
+        return self.deviations(middle) * np.sqrt(self.n_rows)[:, np.newaxis]
+
+
+def screen_of(units: Units) -> Array:
+    """Factors times this have columns of a square of about one per row."""
+    mean = np.append(units.mean, units.target_mean)
+    inverse = np.append(units.scale, 1.0 / units.target_scale)
+    inverse = inverse / np.sqrt(1.0 + (mean * inverse) ** 2)
+    return np.insert(inverse, len(inverse) - 1, 0.0)
+
+
+def most_squares(factors: Array, n_rows: Any) -> Any:
+    """Largest sum of squares of tasks in units whose rows need not be compared."""
+    return SCREEN + PER_ROW * factors.shape[2] * n_rows
+
+
+def widened(screen: Array, factors: Array) -> Array:
+    """A screen that tasks like these pass."""
+    squares = np.einsum("tij,tij->tj", factors, factors).max(axis=0)
+    least = np.sqrt(SCREEN / len(screen) / np.maximum(squares, 1e-300)) / ROOM
+    is_wide = squares * screen**2 > SCREEN / len(screen)
+    return np.where(is_wide, np.minimum(screen, least), screen)
+
+
+def batch_factors(batch: Batch, origin: Array) -> Array:
+    """Factors of the tasks of a batch."""
+    n_rows = np.diff(batch.starts)
+    k = min(int(n_rows.max()), len(origin) + 1)
+    factors = np.empty((batch.n_tasks, k, len(origin) + 1))
+    mixed.task_factors(batch, origin, factors)
+    return factors
+
+
+def glitches(
+    before: Any, new: Any, batch: Batch, names: Sequence[Hashable] | None
+) -> list[Glitch]:
+    """Rows of a batch to be left out.
+
+    Parameters
+    ----------
+    before, new : Learned
+        Without the batch and with it. The screen of `new` is widened if its rows are
+        accepted although they are suspect: others like them pass then.
+    batch : Batch
+    names : sequence of labels, or None
+    """
+    store, held = before.store, None
+    if store.n_held:
+        factors = batch_factors(batch, new.origin)
+        held = store.factors(store.held()), store.n_rows(store.held())
+    else:
+        factors = new.store.factors(new.store.held())
+    found = find_glitches(batch, factors, held, new.origin)
+    labels = [None if names is None else names[one.task] for one in found]
+    if found and before.set_aside.allows(new.n_visits, labels, n_allowed(batch)):
+        return found
+    new.is_suspect = False
+    if new.screen is not None:
+        new.screen = widened(new.screen, factors)
+    return []
+
+
+def find_glitches(
+    batch: Batch,
+    factors: Array,
+    held: tuple[Array, Array] | None,
+    origin: Array,
+) -> list[Glitch]:
+    """Rows with a value far from those of all other tasks, one value per row.
+
+    A value is far if its distance from the median of the tasks exceeds
+    ``FAR reach^2 / spread``. `spread` is the median over tasks of their root mean
+    square about that median, and `reach` a bound of the distances of all other rows:
+    the heavier the tails, the larger is the ratio, and a column that seldom differs
+    from one value has no spread. If more than few rows are far, none is.
+
+    Parameters
+    ----------
+    batch : Batch
+    factors : ndarray of shape (n_tasks, k, p + 1)
+        Of its tasks.
+    held : (factors, n_rows) or None
+        Of the tasks learned before.
+    origin : ndarray of shape (p,)
+        Of the factors.
+    """
+    new = _Tasks.of(factors, np.diff(batch.starts))
+    old = None if held is None else _Tasks.of(*held)
+    means, n_rows = new.means, new.n_rows
+    if old is not None:
+        means, n_rows = np.vstack([old.means, means]), np.append(old.n_rows, n_rows)
+    if len(means) < LEAST_TASKS or n_rows.sum() < LEAST_ROWS:
+        return []
+    middle = np.median(means, axis=0)
+    deviations, reaches = new.deviations(middle), new.reaches(middle)
+    reach = np.zeros(len(middle))
+    if old is not None:
+        deviations = np.vstack([old.deviations(middle), deviations])
+        reach = old.reaches(middle).max(axis=0)
+    most = n_allowed(batch)
+    if len(reaches) > most:
+        rank = len(reaches) - 1 - most
+        reach = np.maximum(reach, np.partition(reaches, rank, axis=0)[rank])
+    spread = np.median(deviations, axis=0)
+    far = np.full(len(middle), np.inf)
+    np.divide(FAR * reach**2, spread, out=far, where=spread > 0)
+    tasks = np.flatnonzero((reaches > far).any(axis=1))
+    if not len(tasks) or len(tasks) > most:
+        return []
+    found: list[Glitch] = []
+    for t in tasks.tolist():
+        rows = batch.rows(t)
+        values = np.column_stack([batch.X[rows], batch.y[rows]])
+        excess = np.abs(values - (origin + middle)) - far
+        where = np.flatnonzero(excess.max(axis=1) > 0)
+        if len(where) > max(1, SHARE_OF_TASK * len(rows)):
+            continue
+        for i in where.tolist():
+            j = int(excess[i].argmax())
+            found.append(
+                Glitch(
+                    t,
+                    int(rows[i]),
+                    j,
+                    float(values[i, j]),
+                    float(origin[j] + middle[j]),
+                    float(reach[j]),
+                )
+            )
+    return found if len(found) <= most else []
+
+
+def n_allowed(batch: Batch) -> int:
+    """Largest number of rows of a call that are glitches rather than a change."""
+    return max(FEW_TASKS, int(SHARE * batch.n_tasks))
+
+
+def without_rows(batch: Batch, gone: Sequence[int]) -> tuple[Batch, Array]:
+    """The batch without these rows, and the numbers of the tasks that have others."""
+    n = len(batch.y)
+    order = np.arange(n) if batch.order is None else batch.order[0]
+    order = order[batch.starts[0] : batch.starts[-1]]
+    is_kept = ~np.isin(order, gone)
+    sizes = np.add.reduceat(
+        is_kept.astype(np.intp), batch.starts[:-1] - batch.starts[0]
+    )
+    tasks = np.flatnonzero(sizes)
+    rows = order[is_kept]
+    starts = np.append(0, sizes[tasks].cumsum()).astype(np.intp)
+    weight = None if batch.sample_weight is None else batch.sample_weight[rows]
+    kept: Any = Batch(
+        np.ascontiguousarray(batch.X[rows]), batch.y[rows], weight, starts, None
+    )
+    return kept, tasks
