@@ -32,6 +32,8 @@ SHARE_OF_TASK = 0.1  # rows of a task that may be glitches, or one
 MEMORY = 1000  # visits after which a glitch no longer counts towards a change
 MOST_KEPT = 100  # glitches that are remembered
 SCREEN, PER_ROW = 900.0, 20.0  # squares in units that start a search: per task, per row
+FAR_ORIGIN = 100.0  # spreads from the middle
+ROUNDING = 1e-10  # of squares from the origin, below which a difference is zero
 ROOM = 10.0  # of a wider screen, above what was accepted
 
 
@@ -84,7 +86,7 @@ class SetAside(NamedTuple):
 
 
 class _Tasks(NamedTuple):
-    """Means of tasks, (n_tasks, p), and mean squares, counted from the origin."""
+    """Means of the columns of factors, (n_tasks, p + 1), and mean squares."""
 
     means: Array
     squares: Array
@@ -96,17 +98,17 @@ class _Tasks(NamedTuple):
         weight = np.einsum("ti,ti->t", one, one)[:, np.newaxis]
         means = np.matmul(one[:, np.newaxis], factors)[:, 0] / weight
         squares = np.einsum("tij,tij->tj", factors, factors) / weight
-        is_used = np.arange(factors.shape[2]) != factors.shape[2] - 2
-        return cls(means[:, is_used], squares[:, is_used], n_rows)
+        return cls(means, squares, n_rows)
 
     def deviations(self, middle: Array) -> Array:
         """Root mean squares about `middle`."""
         about = self.squares - middle * (2.0 * self.means - middle)
-        return np.sqrt(np.maximum(about, 0.0))
+        about[about < ROUNDING * self.squares] = 0.0
+        return np.sqrt(about)
 
-    def reaches(self, middle: Array) -> Array:
-        """Bounds of the deviations of their rows, if these have equal weights."""
-        return self.deviations(middle) * np.sqrt(self.n_rows)[:, np.newaxis]
+    def reaches(self, deviations: Array) -> Array:
+        """Bounds of the distances of their rows, if these have equal weights."""
+        return deviations * np.sqrt(self.n_rows)[:, np.newaxis]
 
 
 def screen_of(units: Units) -> Array:
@@ -193,27 +195,17 @@ def find_glitches(
         Of the factors.
     """
     new = _Tasks.of(factors, np.diff(batch.starts))
-    old = None if held is None else _Tasks.of(*held)
-    means, n_rows = new.means, new.n_rows
-    if old is not None:
-        means, n_rows = np.vstack([old.means, means]), np.append(old.n_rows, n_rows)
-    if len(means) < LEAST_TASKS or n_rows.sum() < LEAST_ROWS:
+    bounds = _bounds(new, None if held is None else _Tasks.of(*held), n_allowed(batch))
+    if bounds is None:
         return []
-    middle = np.median(means, axis=0)
-    deviations, reaches = new.deviations(middle), new.reaches(middle)
-    reach = np.zeros(len(middle))
-    if old is not None:
-        deviations = np.vstack([old.deviations(middle), deviations])
-        reach = old.reaches(middle).max(axis=0)
-    most = n_allowed(batch)
-    if len(reaches) > most:
-        rank = len(reaches) - 1 - most
-        reach = np.maximum(reach, np.partition(reaches, rank, axis=0)[rank])
-    spread = np.median(deviations, axis=0)
-    far = np.full(len(middle), np.inf)
-    np.divide(FAR * reach**2, spread, out=far, where=spread > 0)
-    tasks = np.flatnonzero((reaches > far).any(axis=1))
-    if not len(tasks) or len(tasks) > most:
+    if held is None and bounds.is_far_from_origin:  # the first row may be the glitch
+        origin = origin + bounds.middle
+        new = _Tasks.of(batch_factors(batch, origin), new.n_rows)
+        bounds = _bounds(new, None, n_allowed(batch))
+        assert bounds is not None
+    middle, reach, far = bounds.middle, bounds.reach, bounds.far
+    tasks = np.flatnonzero((bounds.reaches > far).any(axis=1))
+    if len(tasks) > n_allowed(batch):
         return []
     found: list[Glitch] = []
     for t in tasks.tolist():
@@ -225,17 +217,55 @@ def find_glitches(
             continue
         for i in where.tolist():
             j = int(excess[i].argmax())
-            found.append(
-                Glitch(
-                    t,
-                    int(rows[i]),
-                    j,
-                    float(values[i, j]),
-                    float(origin[j] + middle[j]),
-                    float(reach[j]),
-                )
-            )
-    return found if len(found) <= most else []
+            value, center = float(values[i, j]), float(origin[j] + middle[j])
+            found.append(Glitch(t, int(rows[i]), j, value, center, float(reach[j])))
+    return found if len(found) <= n_allowed(batch) else []
+
+
+class _Bounds(NamedTuple):
+    """Reaches of new tasks, (n_tasks, p), and what they are compared with, (p,)."""
+
+    reaches: Array
+    middle: Array
+    spread: Array
+    reach: Array
+
+    @property
+    def far(self) -> Array:
+        """Distances from the middle above which a value is far."""
+        far = np.full(len(self.middle), np.inf)
+        squares = FAR * self.reach**2
+        return np.divide(squares, self.spread, out=far, where=self.spread > 0)
+
+    @property
+    def is_far_from_origin(self) -> bool:
+        """Whether the squares from the origin lose the digits of the spread."""
+        return bool((np.abs(self.middle) > FAR_ORIGIN * self.spread).any())
+
+
+def _bounds(new: _Tasks, old: _Tasks | None, most: int) -> _Bounds | None:
+    """Bounds by all tasks, the `most` farthest new ones left out of the reach.
+
+    None: there are too few rows.
+    """
+    means, n_rows = new.means, new.n_rows
+    if old is not None:
+        means, n_rows = np.vstack([old.means, means]), np.append(old.n_rows, n_rows)
+    if len(means) < LEAST_TASKS or n_rows.sum() < LEAST_ROWS:
+        return None
+    used = np.arange(means.shape[1]) != means.shape[1] - 2  # not the ones
+    middle = np.median(means, axis=0)
+    deviations, reach = new.deviations(middle), np.zeros(len(middle))
+    reaches = new.reaches(deviations)
+    if old is not None:
+        earlier = old.deviations(middle)
+        deviations = np.vstack([earlier, deviations])
+        reach = old.reaches(earlier).max(axis=0)
+    rank = len(reaches) - 1 - most
+    if rank >= 0:
+        reach = np.maximum(reach, np.partition(reaches, rank, axis=0)[rank])
+    spread = np.median(deviations, axis=0)
+    return _Bounds(reaches[:, used], middle[used], spread[used], reach[used])
 
 
 def n_allowed(batch: Batch) -> int:
