@@ -45,7 +45,7 @@ def same_state(one, other):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
-@pytest.mark.parametrize("row", [0, 3, 1203, 2399])
+@pytest.mark.parametrize("row", [0, 1203, 2399])
 @pytest.mark.parametrize("where", ["X", "y"])
 @pytest.mark.parametrize("value", [-1e3, 1e4, 1e6, -1e9])
 def test_fit_equals_fit_without_the_row(row, where, value):
@@ -64,11 +64,11 @@ def test_fit_equals_fit_without_the_row(row, where, value):
 
 
 @pytest.mark.parametrize("labels", [True, False])
-@pytest.mark.parametrize("row", [163, 800, 1999])
+@pytest.mark.parametrize("row", [163, 999])
 @pytest.mark.parametrize("where", ["X", "y"])
-@pytest.mark.parametrize("value", [-1e3, 1e6, 1e9])
+@pytest.mark.parametrize("value", [-1e3, 1e9])
 def test_a_stream_equals_the_stream_without_the_row(labels, row, where, value):
-    X, y, tasks = make_rows(250)
+    X, y, tasks = make_rows(125)
     X, y = spoiled(X, y, row, where, value)
     with pytest.warns(UserWarning, match=NOT_LEARNED) as caught:
         model = streamed(X, y, tasks, labels=labels)
@@ -109,13 +109,13 @@ def test_the_message_names_rows_and_columns_as_given():
 
 
 def test_a_call_of_one_wrong_row_learns_nothing():
-    X, y, tasks = make_rows(150, m=1)
+    X, y, tasks = make_rows(50)
     model = streamed(X, y, tasks)
     before = copy.deepcopy(model)
     with pytest.warns(UserWarning, match=NOT_LEARNED):
-        model.partial_fit(X[:1], [1e6], tasks="new")
+        model.partial_fit(X[:1], [1e6], tasks=50)
     same_state(model, before)
-    assert (model.n_tasks_seen_, model.n_rows_set_aside_) == (150, 1)
+    assert (model.n_tasks_seen_, model.n_rows_set_aside_) == (50, 1)
     loaded = pickle.loads(pickle.dumps(model))
     assert loaded.n_rows_set_aside_ == 1
 
@@ -154,7 +154,6 @@ def test_heavy_tails_and_drift_are_learned_from(kind, m, where):
             warnings.filterwarnings("error", message=f".*{NOT_LEARNED}")
             warnings.filterwarnings("ignore")
             assert model.fit(X, y, tasks=tasks).n_rows_set_aside_ == 0
-            model = copy.deepcopy(model.set_params(warm_start=False))
             stream = streamed(X, y, tasks, MixedEffectsRegressor(max_iter=2))
         assert stream.n_rows_set_aside_ == 0
 
@@ -180,14 +179,15 @@ def test_a_change_that_persists_is_learned(m, lost, change):
 
 
 def test_a_known_task_that_changes_is_learned():
-    X, y, tasks = make_rows(1100, m=1)
+    X, y, tasks = make_rows(1100, m=2)
     model = MixedEffectsRegressor(covariance="diagonal").fit(X, y, tasks=tasks)
+    others = tasks > 0
     for visit in range(5):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model.partial_fit(X[:1], y[:1] + 1e6, tasks=0)
         assert len(caught) == (visit < 3)
-        model.partial_fit(X[1:], y[1:], tasks=tasks[1:])
+        model.partial_fit(X[others], y[others], tasks=tasks[others])
     assert model.n_rows_set_aside_ == 3
 
 
@@ -206,9 +206,6 @@ def test_few_rows_are_not_judged():
 
 @pytest.mark.parametrize("name", [n for n in datasets.__all__ if n.startswith("load")])
 def test_no_row_of_the_datasets_is_set_aside(name):
-    data = getattr(datasets, name)()
-    X, y, tasks = data if isinstance(data, tuple) else (data.data, data.target, data)
-    if np.asarray(y).dtype.kind not in "fi":
-        pytest.skip("targets are classes")
-    model = MixedEffectsRegressor(covariance="diagonal", max_iter=2)
+    X, y, tasks = getattr(datasets, name)(return_X_y=True)
+    model = MixedEffectsRegressor(covariance="diagonal")
     assert model.fit(X, y, tasks=tasks).n_rows_set_aside_ == 0

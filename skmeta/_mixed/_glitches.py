@@ -182,7 +182,8 @@ def find_glitches(
     ``FAR reach^2 / spread``. `spread` is the median over tasks of their root mean
     square about that median, and `reach` a bound of the distances of all other rows:
     the heavier the tails, the larger is the ratio, and a column that seldom differs
-    from one value has no spread. If more than few rows are far, none is.
+    from one value has no spread. If there are more far rows than
+    `n_allowed`, they are a change, and none is a glitch.
 
     Parameters
     ----------
