@@ -26,8 +26,10 @@ __all__ = [
 ]
 
 FAR = 10.0  # times reach^2 / spread, see `_Others`
+MORE_IF_FEW = 200  # rows that make this factor twice as large
 LEAST_TASKS, LEAST_ROWS = 10, 100  # to judge by
-FEW_TASKS, SHARE = 3, 1e-3  # of a batch that may have glitches; more are a change
+FEW_TASKS, SHARE = 3, 1e-3  # glitches of a call, per task; more are a change
+TASKS_PER_GLITCH = 50  # of a batch of few tasks, which may have one
 SHARE_OF_TASK = 0.1  # rows of a task that may be glitches, or one
 MEMORY = 1000  # visits after which a glitch no longer counts towards a change
 MOST_KEPT = 100  # glitches that are remembered
@@ -162,7 +164,8 @@ def glitches(
         factors = new.store.factors(new.store.held())
     found = find_glitches(batch, factors, held, new.origin)
     labels = [None if names is None else names[one.task] for one in found]
-    if found and before.set_aside.allows(new.n_visits, labels, n_allowed(batch)):
+    most = max(FEW_TASKS, n_allowed(batch))
+    if found and before.set_aside.allows(new.n_visits, labels, most):
         return found
     new.is_suspect = False
     if new.screen is not None:
@@ -179,11 +182,11 @@ def find_glitches(
     """Rows with a value far from those of all other tasks, one value per row.
 
     A value is far if its distance from the median of the tasks exceeds
-    ``FAR reach^2 / spread``. `spread` is the median over tasks of their root mean
-    square about that median, and `reach` a bound of the distances of all other rows:
-    the heavier the tails, the larger is the ratio, and a column that seldom differs
-    from one value has no spread. If there are more far rows than
-    `n_allowed`, they are a change, and none is a glitch.
+    ``FAR reach^2 / spread``, or more if there are few rows. `spread` is the median over
+    tasks of their root mean square about that median, and `reach` a bound of the
+    distances of all other rows: the heavier the tails, the larger is the ratio, and a
+    column that seldom differs from one value has no spread. If there are more far rows
+    than `n_allowed`, they are a change, and none is a glitch.
 
     Parameters
     ----------
@@ -230,12 +233,13 @@ class _Bounds(NamedTuple):
     middle: Array
     spread: Array
     reach: Array
+    n_rows: int
 
     @property
     def far(self) -> Array:
         """Distances from the middle above which a value is far."""
         far = np.full(len(self.middle), np.inf)
-        squares = FAR * self.reach**2
+        squares = FAR * (1.0 + MORE_IF_FEW / self.n_rows) * self.reach**2
         return np.divide(squares, self.spread, out=far, where=self.spread > 0)
 
     @property
@@ -266,12 +270,15 @@ def _bounds(new: _Tasks, old: _Tasks | None, most: int) -> _Bounds | None:
     if rank >= 0:
         reach = np.maximum(reach, np.partition(reaches, rank, axis=0)[rank])
     spread = np.median(deviations, axis=0)
-    return _Bounds(reaches[:, used], middle[used], spread[used], reach[used])
+    return _Bounds(
+        reaches[:, used], middle[used], spread[used], reach[used], n_rows.sum()
+    )
 
 
 def n_allowed(batch: Batch) -> int:
     """Largest number of rows of a call that are glitches rather than a change."""
-    return max(FEW_TASKS, int(SHARE * batch.n_tasks))
+    n_tasks = batch.n_tasks
+    return max(1, min(FEW_TASKS, n_tasks // TASKS_PER_GLITCH), int(SHARE * n_tasks))
 
 
 def without_rows(batch: Batch, gone: Sequence[int]) -> tuple[Batch, Array]:

@@ -147,10 +147,10 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
     may come in any number of calls and in any order. The coefficients of a known task
     are computed when they are read, under the current prior.
 
-    One value that is wrong by orders of magnitude would spoil the variances. A row with a
-    feature or a target that is isolated, typically by more than some hundred spreads of
-    the values in the other tasks, is not learned from, with a warning; a change that
-    persists is. The user guide gives the rule (section "Isolated wrong values").
+    One value that is wrong by orders of magnitude would spoil the variances. A row with
+    an isolated feature or target, by some hundred standard deviations of normal data
+    and by more if the tails are heavier, is not learned from, with a warning; a change
+    that persists is. The user guide gives the rule ("Isolated wrong values").
 
     If there are too few tasks to identify a part of the model, this part is not
     estimated, and a warning says so.
