@@ -91,6 +91,20 @@ def test_results_do_not_depend_on_the_order_of_rows():
     assert one.n_rows_set_aside_ == other.n_rows_set_aside_ == 1
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_weights_and_no_intercept(fit_intercept):
+    X, y, tasks = make_rows()
+    weight = np.random.default_rng(1).uniform(0.5, 2.0, len(y))
+    weight[5] = 0.0
+    X, y = spoiled(X, y, 77, "y", 1e6)
+    model = MixedEffectsRegressor(fit_intercept=fit_intercept)
+    with pytest.warns(UserWarning, match="Task 9: the target is .* row 5 of the task"):
+        model.fit(X, y, tasks=tasks, sample_weight=weight)
+    weight[77] = 0.0
+    other = MixedEffectsRegressor(fit_intercept=fit_intercept)
+    same_state(model, other.fit(X, y, tasks=tasks, sample_weight=weight))
+
+
 def test_the_message_names_rows_and_columns_as_given():
     pd = pytest.importorskip("pandas")
     X, y, tasks = make_rows()

@@ -25,8 +25,8 @@ __all__ = [
     "without_rows",
 ]
 
-FAR = 10.0  # times reach^2 / spread, see `_Others`
-MORE_IF_FEW = 200  # rows that make this factor twice as large
+FAR = 10.0  # times reach^2 / spread, see `find_glitches`
+MORE_IF_FEW = 200  # rows with which this factor is twice as large
 LEAST_TASKS, LEAST_ROWS = 10, 100  # to judge by
 FEW_TASKS, SHARE = 3, 1e-3  # glitches of a call, per task; more are a change
 TASKS_PER_GLITCH = 50  # of a batch of few tasks, which may have one
