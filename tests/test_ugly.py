@@ -153,6 +153,7 @@ def test_weights_beyond_arithmetic_are_refused(estimator, size):
 
 @pytest.mark.parametrize("estimator", [MixedEffectsRegressor, MixedEffectsClassifier])
 @pytest.mark.parametrize("size", [1e9, 1e12, 1e20, 1e38])
+@pytest.mark.filterwarnings("ignore:1 row is not learned from:UserWarning")
 def test_a_feature_in_other_units_does_not_stop_predictions(estimator, size):
     X, y, tasks = make_classes()
     X_bad = X.copy()
