@@ -434,6 +434,7 @@ def best_in_l1_ball(task, radius, center=None, strength=0.0):
     return least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("radius", [0.3, 1.0, 50.0])
 @pytest.mark.parametrize("n_classes", [2, 3])
