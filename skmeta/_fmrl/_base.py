@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
 from numbers import Integral, Real
+from threading import local
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,9 +70,30 @@ class Call:
         return {"_learned": state}
 
 
+class _Scratch(local):
+    """A generator for each thread, since making one takes 0.1 ms."""
+
+    def __init__(self) -> None:
+        self.generator = deepcopy(check_random_state(None))
+
+
+_SCRATCH = _Scratch()
+
+
 def draw_seed(generator: np.random.RandomState) -> int:
     """The seed of a state."""
     return int(generator.randint(2**31))
+
+
+def next_seed(random_state: int | np.random.RandomState | None) -> int:
+    """What `draw_seed` will draw; generators do not move."""
+    generator: np.random.RandomState = check_random_state(random_state)
+    if random_state is None:
+        twin = _SCRATCH.generator
+        twin.set_state(generator.get_state(legacy=False))
+        return draw_seed(twin)
+    is_fresh = generator is not random_state
+    return draw_seed(generator if is_fresh else deepcopy(generator))
 
 
 class BaseFMRL(BaseMeta):
@@ -189,7 +211,7 @@ class BaseFMRL(BaseMeta):
         self, reading: Reading, algorithm: Algorithm, n_passes: int | None
     ) -> State:
         shape = algorithm.shape
-        seed = draw_seed(deepcopy(check_random_state(self.random_state)))
+        seed = next_seed(self.random_state)
         phi, weight = self._first_phi(reading, algorithm, n_passes, seed)
         meta_state = algorithm.meta_step_size.start()
         if weight:
