@@ -46,6 +46,23 @@ def make_classes(seed=0, n_classes=2, n_tasks=N_TASKS, n_rows=N_ROWS):
     return X, np.array(["a", "b", "c", "d"])[scores.argmax(axis=1)], tasks
 
 
+@pytest.mark.parametrize(
+    "make_rows, Model",
+    [(make, MixedEffectsRegressor), (make_classes, MixedEffectsClassifier)],
+    ids=["regressor", "classifier"],
+)
+def test_what_was_read_before_does_not_change_a_bit_of_a_task(make_rows, Model):
+    X, y, tasks, *_ = make_rows()
+    model = Model(covariance="diagonal", between=True, tol=0.1)
+    model.fit(X, y, tasks=tasks)
+    asked = pickle.loads(pickle.dumps(model))
+    for first, n in [(0, 1), (1, 1), (2, 2), (4, 3), (7, 8)]:
+        rows = (tasks >= first) & (tasks < first + n)
+        asked.predict(X[rows], tasks=tasks[rows])
+    assert asked.task_coef_.tobytes() == model.task_coef_.tobytes()
+    assert asked.task_intercept_.tobytes() == model.task_intercept_.tobytes()
+
+
 # ---- regression
 
 

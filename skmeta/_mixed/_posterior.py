@@ -10,6 +10,7 @@ import numpy as np
 
 from skmeta._kernels import mixed
 from skmeta._mixed._prior import Prior
+from skmeta._mixed._units import along
 
 Array = np.ndarray
 
@@ -74,7 +75,7 @@ class Predictor:
     def raw(self, theta: Array) -> Array:
         """Coefficients in units as raw ones; the last axis holds them."""
         raw = self.prior.units.coefficients(theta)
-        raw[..., -1] += self.origin[-1] - raw[..., :-1] @ self.origin[:-1]
+        raw[..., -1] += self.origin[-1] - along(raw[..., :-1], self.origin[:-1])
         return raw
 
     def raw_covariance(self, matrix: Array) -> Array:
@@ -208,7 +209,7 @@ class Predictor:
         if not self.prior.has_levels:
             return self.prior.phi[np.newaxis]
         lines = np.tile(self.prior.phi, (len(factors), 1))
-        lines[:, -1] += self.means_of(factors) @ self.prior.gamma
+        lines[:, -1] += along(self.means_of(factors), self.prior.gamma)
         return lines
 
     def solve(self, factors: Array, n_jobs: int | None = None) -> Array:

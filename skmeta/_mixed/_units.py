@@ -12,7 +12,12 @@ from skmeta._units import NOT_VARIED
 
 Array = np.ndarray
 
-__all__ = ["Units", "learn_units"]
+__all__ = ["Units", "along", "learn_units"]
+
+
+def along(rows: Array, vector: Array) -> Array:
+    """rows @ vector, where the sum of a row does not depend on the other rows."""
+    return np.einsum("...j,j->...", rows, vector)
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Units:
             theta[..., :-1], self.scale * self.target_scale, out=changed[..., :-1]
         )
         changed[..., -1] = theta[..., -1] * self.target_scale + self.target_mean
-        changed[..., -1] -= changed[..., :-1] @ self.mean
+        changed[..., -1] -= along(changed[..., :-1], self.mean)
         return changed
 
     def covariance(self, matrix: Array) -> Array:
