@@ -137,7 +137,7 @@ def test_imports_are_absolute(name):
 @each_module
 def test_optional_packages_are_imported_where_they_are_used(name):
     optional = {"matplotlib", "narwhals", "pandas", "polars", "pyarrow"}
-    optional |= {"skorch", "torch"}
+    optional |= {"PIL", "skorch", "torch"}
     found = {one.split(".")[0] for one in imported(TREES[name].body)}
     assert found.isdisjoint(optional)
 

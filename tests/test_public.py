@@ -151,6 +151,7 @@ def test_imports_without_the_optional_packages():
         "py.typed",
         "datasets/data/chick_weights.csv",
         "datasets/data/chick_weights.rst",
+        "datasets/data/omniglot.rst",
         "datasets/data/wage_panel.csv",
         "datasets/data/wage_panel.rst",
     ],
