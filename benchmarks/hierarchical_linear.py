@@ -9,6 +9,8 @@ between tasks: the random intercept model. A task is a pair (X, y).
 
 import numpy as np
 
+from standardized import Design
+
 
 class HierarchicalLinear:
     """Fit to a list of tasks, adapt to the rows of a new one.
@@ -23,10 +25,7 @@ class HierarchicalLinear:
 
     def fit(self, tasks):
         X, y = np.vstack([X for X, _ in tasks]), np.concatenate([y for _, y in tasks])
-        self.shift, spread = X.mean(axis=0), X.std(axis=0)
-        self.varies = spread > 1e-9 * np.abs(self.shift)
-        self.scale = np.where(self.varies, spread, 1.0)
-        self.scale *= np.sqrt(2 * max(self.varies.sum(), 1))
+        self._design = Design(X)
         self.y_shift, self.y_scale = y.mean(), y.std()
         tasks = [(self._design(X), (y - self.y_shift) / self.y_scale) for X, y in tasks]
         grams = np.array([Z.T @ Z for Z, _ in tasks])
@@ -62,7 +61,3 @@ class HierarchicalLinear:
         target = (y_support - self.y_shift) / self.y_scale - Z_support @ self.mean
         theta = self.mean + SZ.T @ np.linalg.solve(covariance, target)
         return self.y_shift + self.y_scale * (Z @ theta)
-
-    def _design(self, X):
-        Z = (X - self.shift) / self.scale * self.varies
-        return np.c_[Z, np.full(len(Z), np.sqrt(0.5))]

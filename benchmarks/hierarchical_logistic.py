@@ -8,6 +8,8 @@ over all tasks. A task is a pair (X, y) with y in {0, 1}.
 import numpy as np
 from scipy.special import expit
 
+from standardized import Design
+
 FLOOR = 1e-6
 
 
@@ -22,10 +24,7 @@ class HierarchicalLogistic:
 
     def fit(self, tasks):
         X = np.vstack([X for X, _ in tasks])
-        self.shift, spread = X.mean(axis=0), X.std(axis=0)
-        self.varies = spread > 1e-9 * np.abs(self.shift)
-        self.scale = np.where(self.varies, spread, 1.0)
-        self.scale *= np.sqrt(2 * max(self.varies.sum(), 1))
+        self._design = Design(X)
         tasks = [(self._design(X), y) for X, y in tasks]
         p = X.shape[1] + 1
         self.mean, self.variances = np.zeros(p), np.ones(p)
@@ -52,10 +51,6 @@ class HierarchicalLogistic:
         if integrated:
             scores /= np.sqrt(1 + np.pi / 8 * ((Z @ C) * Z).sum(axis=1))
         return expit(scores)
-
-    def _design(self, X):
-        Z = (X - self.shift) / self.scale * self.varies
-        return np.c_[Z, np.full(len(Z), np.sqrt(0.5))]
 
     def _posterior(self, Z, y, theta):
         precision = 1 / self.variances
