@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,9 +10,6 @@ import scipy.sparse as sp
 from display_tools import (
     MSE,
     as_frame,
-    class_tasks,
-    equal_tasks,
-    interleaved_tasks,
     legend_texts,
     shown_ticks,
 )
@@ -29,36 +25,6 @@ from skmeta import (
 )
 from skmeta.datasets import make_task_regression
 from skmeta.inspection import FewShotDisplay, RegretDisplay
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    """Draw without a window, and leave no figure open."""
-    matplotlib.use("Agg")
-    yield
-    plt.close("all")
-
-
-@pytest.fixture(scope="module")
-def regression():
-    return interleaved_tasks()
-
-
-@pytest.fixture(scope="module")
-def long_tasks():
-    return equal_tasks()
-
-
-@pytest.fixture(scope="module")
-def classification():
-    return class_tasks()
-
-
-@pytest.fixture(scope="module")
-def model(long_tasks):
-    X, y, tasks = long_tasks
-    seen = tasks < 10
-    return FMRLRegressor().fit(X[seen], y[seen], tasks=tasks[seen])
 
 
 def by_hand(model, X, y, tasks, n_shots, score):

@@ -6,16 +6,12 @@ import logging
 import subprocess
 import sys
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from display_tools import (
     CLASSIFIER,
-    class_tasks,
     covered_by_legend,
-    equal_tasks,
-    interleaved_tasks,
     legend_texts,
 )
 from sklearn.base import clone
@@ -34,37 +30,6 @@ from skmeta.inspection import (
 )
 from skmeta.linear_model import OGDRegressor
 from skmeta.metrics import task_similarity
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    """Draw without a window, and leave no figure open."""
-    matplotlib.use("Agg")
-    yield
-    plt.close("all")
-
-
-@pytest.fixture(scope="module")
-def regression():
-    return interleaved_tasks()
-
-
-@pytest.fixture(scope="module")
-def long_tasks():
-    return equal_tasks()
-
-
-@pytest.fixture(scope="module")
-def classification():
-    return class_tasks()
-
-
-@pytest.fixture(scope="module")
-def model(long_tasks):
-    X, y, tasks = long_tasks
-    seen = tasks < 10
-    return FMRLRegressor().fit(X[seen], y[seen], tasks=tasks[seen])
-
 
 # ---- the module
 

@@ -19,14 +19,6 @@ from skmeta.inspection import TaskEffectsDisplay
 BLUE, GREY = "#0072B2", "#8C8C8C"
 
 
-@pytest.fixture(autouse=True)
-def agg():
-    """Draw without a window, and leave no figure open."""
-    matplotlib.use("Agg")
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def stores():
     """A frame of 40 stores far from zero, one of which sells 5 more at equal price."""

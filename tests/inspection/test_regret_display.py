@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -14,9 +13,6 @@ from display_tools import (
     CLASSIFIER,
     UNCOVERED,
     as_frame,
-    class_tasks,
-    equal_tasks,
-    interleaved_tasks,
     legend_texts,
     running_mean,
     shown_ticks,
@@ -28,37 +24,6 @@ from skmeta import FMRLRegressor, MixedEffectsClassifier, MixedEffectsRegressor
 from skmeta.datasets import make_task_regression
 from skmeta.inspection import FewShotDisplay, RegretDisplay
 from skmeta.metrics import omniscient, regret_report
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    """Draw without a window, and leave no figure open."""
-    matplotlib.use("Agg")
-    yield
-    plt.close("all")
-
-
-@pytest.fixture(scope="module")
-def regression():
-    return interleaved_tasks()
-
-
-@pytest.fixture(scope="module")
-def long_tasks():
-    return equal_tasks()
-
-
-@pytest.fixture(scope="module")
-def classification():
-    return class_tasks()
-
-
-@pytest.fixture(scope="module")
-def model(long_tasks):
-    X, y, tasks = long_tasks
-    seen = tasks < 10
-    return FMRLRegressor().fit(X[seen], y[seen], tasks=tasks[seen])
-
 
 # ---- regret against tasks seen
 
