@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import optimize
 from sklearn.base import clone
+from theory_models import CONTAINERS, fit, learner_for
 from theory_reference import (
     LOSSES,
     Task,
@@ -27,29 +27,12 @@ from skmeta.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from skmeta.metrics import coin_regret_bound, eg_regret_bound, regret_report
 
 ROUNDING = 1e-11  # relative to the sum of the sizes of all terms of an inequality
-CONTAINERS = {"dense": np.array, "csr": sp.csr_matrix}
 LIPSCHITZ = {"huber": 0.4, "modified_huber": 4.0, "pinball": 0.7}
 BOUNDED = [loss for loss in LOSSES if not loss.startswith("squared")]
 
 each_container = pytest.mark.parametrize("container", CONTAINERS)
 seeds = st.integers(0, 2**32 - 1)
 scales = st.floats(-2.0, 2.0).map(lambda power: 10.0**power)
-
-
-def learner_for(task, **params):
-    kind = OGDClassifier if task.n_classes else OGDRegressor
-    return kind(**task.options | params)
-
-
-def fit(model, task, start=None, container="dense"):
-    start = np.zeros(task.shape) if start is None else start
-    return model.fit(
-        CONTAINERS[container](task.X),
-        task.y,
-        task.weight,
-        coef_init=start[:, :-1] if task.n_classes else start[0, :-1],
-        intercept_init=start[:, -1],
-    )
 
 
 def learn_naively(task, start, update, *, eta=None, lipschitz=None, radius=None):

@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from theory_models import make, model_for
 from theory_reference import random_task, stack
+from third_party.count_loss import Poisson
 
 from skmeta import (
     FMRLClassifier,
@@ -22,7 +23,7 @@ from skmeta.linear_model import (
     OGDClassifier,
     OGDRegressor,
 )
-from skmeta.losses import Loss, SquaredError
+from skmeta.losses import SquaredError
 from skmeta.meta_step_size import FollowTheLeader, LinearDecay
 from skmeta.metrics import (
     dynamic_regret_bound,
@@ -115,22 +116,6 @@ def test_one_separable_task_among_others():
     report = regret_report(FMRLClassifier(standardize=False), X, y, labels)
     assert report.n_without_optimum == 2  # task 0 has no rows of class 2
     assert np.isfinite(report.radius)
-
-
-class Poisson(Loss):
-    """Counts; declared by a user."""
-
-    has_minimum = False
-    is_strict = True
-
-    def value(self, y, z):
-        return np.exp(z) - y * z
-
-    def slope(self, y, z):
-        return np.exp(z) - y
-
-    def curvature(self, y, z):
-        return np.exp(z) + 0.0 * y
 
 
 def test_counts_that_are_all_zero(global_random_seed):

@@ -16,6 +16,7 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from ogd_tools import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from theory_reference import theta_of
 
 from skmeta import FMRLClassifier, FMRLRegressor
@@ -28,15 +29,6 @@ from skmeta.linear_model import (
 from skmeta.step_size import ARUBA, Doubling, Fixed
 
 ROUNDING = 1e-11  # relative to the sum of the sizes of all terms of an inequality
-REGRESSION_LOSSES = [
-    "absolute_error",
-    "epsilon_insensitive",
-    "huber",
-    "pinball",
-    "quantile",
-    "squared_error",
-]
-CLASSIFICATION_LOSSES = ["hinge", "log_loss", "modified_huber", "squared_hinge"]
 STEP_SIZES = ["constant", "invsqrt", "doubling", "isotropic", "per_coordinate"]
 
 each_loss = pytest.mark.parametrize("loss", REGRESSION_LOSSES + CLASSIFICATION_LOSSES)

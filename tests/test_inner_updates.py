@@ -5,10 +5,10 @@ Data are random and continuous: no residual falls on a kink.
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from theory_models import CONTAINERS, fit, learner_for
 from theory_reference import (
     CLASSIFICATION_LOSSES,
     LOSSES,
@@ -34,30 +34,12 @@ from skmeta.metrics import regret_bound, regret_report
 from skmeta.step_size import ARUBA, Doubling
 
 ROUNDING = 1e-11  # relative to the sum of the sizes of all terms of an inequality
-CONTAINERS = {"dense": np.array, "csr": sp.csr_matrix}
 
 each_loss = pytest.mark.parametrize("loss", LOSSES)
 each_container = pytest.mark.parametrize("container", CONTAINERS)
 balls = pytest.mark.parametrize("radius", [None, 0.4], ids=["free", "ball"])
 seeds = st.integers(0, 2**32 - 1)
 scales = st.floats(-2.0, 2.0).map(lambda power: 10.0**power)
-
-
-def learner_for(task, **params):
-    kind = OGDClassifier if task.n_classes else OGDRegressor
-    return kind(**task.options | params)
-
-
-def fit(model, task, start=None, container="dense"):
-    """`fit` of a task, from a start; every class has to occur."""
-    start = np.zeros(task.shape) if start is None else start
-    return model.fit(
-        CONTAINERS[container](task.X),
-        task.y,
-        task.weight,
-        coef_init=start[:, :-1] if task.n_classes else start[0, :-1],
-        intercept_init=start[:, -1],
-    )
 
 
 def assert_close(actual, desired, tolerance=1e-12):

@@ -35,6 +35,7 @@ CASES = [
 PROBABILISTIC = ["log_loss", "modified_huber"]
 # Where the definition of a loss changes, as a function of the residual or margin; with
 # the target 1 of a margin loss, and 0 of the others, those are also raw scores.
+STEP = 1e-6  # of numerical derivatives
 KINKS = (-1.0, -EPSILON, 0.0, EPSILON, 1.0)
 GRID = np.union1d(np.linspace(-30.0, 30.0, 601), KINKS)
 
@@ -170,27 +171,26 @@ def test_compiled_version_is_not_inherited():
     assert Loss.compiled is ResidualLoss.compiled is MarginLoss.compiled is None
 
 
-@each_loss
-def test_slope_is_the_derivative(loss):
-    step = 1e-6
+def smooth_points(loss):
+    """Targets, and scores at which numerical derivatives are accurate."""
     s = grid_of(loss)
-    s = s[np.abs(s[:, np.newaxis] - KINKS).min(axis=1) > step]
+    s = s[np.abs(s[:, np.newaxis] - KINKS).min(axis=1) > STEP]
     s = s[s < 3.0] if s.max() < GRID.max() else s
     for y in each_target(loss):
-        z = y * s if loss.is_margin else y * loss.is_residual + s
-        numerical = loss.value(y, z + step) - loss.value(y, z - step)
-        assert_allclose(loss.slope(y, z), numerical / (2 * step), rtol=1e-7, atol=2e-8)
+        yield y, y * s if loss.is_margin else y * loss.is_residual + s
+
+
+@each_loss
+def test_slope_is_the_derivative(loss):
+    for y, z in smooth_points(loss):
+        numerical = loss.value(y, z + STEP) - loss.value(y, z - STEP)
+        assert_allclose(loss.slope(y, z), numerical / (2 * STEP), rtol=1e-7, atol=2e-8)
 
 
 @each_loss
 def test_curvature_is_the_derivative_of_the_slope(loss):
-    step = 1e-6
-    s = grid_of(loss)
-    s = s[np.abs(s[:, np.newaxis] - KINKS).min(axis=1) > step]
-    s = s[s < 3.0] if s.max() < GRID.max() else s
-    for y in each_target(loss):
-        z = y * s if loss.is_margin else y * loss.is_residual + s
-        numerical = (loss.slope(y, z + step) - loss.slope(y, z - step)) / (2 * step)
+    for y, z in smooth_points(loss):
+        numerical = (loss.slope(y, z + STEP) - loss.slope(y, z - STEP)) / (2 * STEP)
         assert_allclose(loss.curvature(y, z), numerical, rtol=1e-7, atol=2e-8)
 
 
