@@ -30,7 +30,7 @@ from sklearn.base import clone
 
 from skmeta import FMRLRegressor
 from skmeta.linear_model import OGDRegressor
-from skmeta.meta_step_size import LinearDecay
+from skmeta.meta_step_size import FollowTheRows, LinearDecay
 from skmeta.step_size import ARUBA, STEP_SIZES, Doubling
 
 LETTER = ARUBA(per_coordinate=True)  # of the formulas; the name stands for several
@@ -425,34 +425,28 @@ def test_fit_starts_again_unless_warm(problem, inner):
 
 
 @pytest.mark.parametrize(
-    "before, after",
+    "name, before, after",
     [
-        ("isotropic", "doubling"),
-        ("isotropic", "per_coordinate"),
-        (ARUBA(per_coordinate=True), ARUBA()),
-        ("fixed", Doubling()),
+        ("step_size", "isotropic", "doubling"),
+        ("step_size", "isotropic", "per_coordinate"),
+        ("step_size", ARUBA(per_coordinate=True), ARUBA()),
+        ("step_size", "fixed", Doubling()),
+        ("meta_step_size", "ftl", 0.1),
+        ("meta_step_size", LinearDecay(), 0.5),
+        ("meta_step_size", 0.5, "ftl"),
+        ("meta_step_size", 0.5, LinearDecay()),
+        ("meta_step_size", FollowTheRows(), 0.1),
+        ("meta_step_size", FollowTheRows(), FollowTheRows([1.0])),
+        ("meta_step_size", FollowTheRows([0.5]), FollowTheRows([1.0])),
     ],
     ids=repr,
 )
-def test_step_size_cannot_change_in_the_middle_of_a_stream(before, after):
+def test_rule_cannot_change_its_kind_in_the_middle_of_a_stream(name, before, after):
     X, y, tasks = make("regression")
-    model = FMRLRegressor(step_size=before).fit(X, y, tasks=tasks)
-    model.set_params(step_size=after)
-    with pytest.raises(ValueError, match="step_size changed from .* Call fit to start"):
-        model.partial_fit(X, y)
-    model.fit(X, y, tasks=tasks)
-
-
-@pytest.mark.parametrize(
-    "before, after",
-    [("ftl", 0.1), (LinearDecay(), 0.5), (0.5, "ftl"), (0.5, LinearDecay())],
-    ids=repr,
-)
-def test_meta_step_size_cannot_change_its_kind_in_the_middle_of_a_stream(before, after):
-    X, y, tasks = make("regression")
-    model = FMRLRegressor(meta_step_size=before).fit(X, y, tasks=tasks)
-    model.set_params(meta_step_size=after)
-    with pytest.raises(ValueError, match="meta_step_size changed from .* Call fit to"):
+    model = FMRLRegressor(**{name: before}).fit(X, y, tasks=tasks)
+    model.set_params(**{name: after})
+    changed = f"^{name} changed from .* Call fit to start again"
+    with pytest.raises(ValueError, match=changed):
         model.partial_fit(X, y)
     model.fit(X, y, tasks=tasks)
 

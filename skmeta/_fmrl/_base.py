@@ -276,24 +276,23 @@ class BaseFMRL(BaseMeta):
                 f"standardize changed from {before.standardize} to "
                 f"{algorithm.standardize} since the last call. Call fit to start again."
             )
-        pairs = (
-            ("step_size", draft.rule_state, algorithm.step_size.start(shape)),
-            ("meta_step_size", draft.meta_state, algorithm.meta_step_size.start()),
+        step_size, meta, leader = (
+            algorithm.step_size,
+            algorithm.meta_step_size,
+            draft.row_leader,
         )
-        for name, state, fresh in pairs:
+        fits = {
+            "step_size": draft.rule_state.shape == step_size.start(shape).shape,
+            "meta_step_size": draft.meta_state.shape == meta.start().shape
+            and (leader is None or leader.serves(meta)),
+        }
+        for name, state_fits in fits.items():
             old, new = getattr(before, name), getattr(algorithm, name)
-            if type(old) is not type(new) or state.shape != fresh.shape:
+            if type(old) is not type(new) or not state_fits:
                 raise ValueError(
                     f"{name} changed from {old} to {new} since the last call, which "
                     "cannot use what the first one has learned. Call fit to start "
                     "again."
-                )
-        if draft.row_leader is not None:
-            old, new = before.meta_step_size, algorithm.meta_step_size
-            if not np.array_equal(old.penalties, new.penalties):
-                raise ValueError(
-                    f"meta_step_size changed from {old} to {new} since the last call. "
-                    "Call fit to start again."
                 )
         draft.algorithm = algorithm
         draft.target = draft.target.for_loss(algorithm.loss)

@@ -123,6 +123,10 @@ class RowLeader:
         self._reference = np.zeros(width + 1)
         self._latest: Array | None = None
 
+    def serves(self, rule: Any) -> bool:
+        """Whether a meta step size asks for these penalties."""
+        return rule.follows_rows and np.array_equal(rule.penalties, self._penalties)
+
     def start_at(self, origin: Array) -> None:
         """Set the parameter before the first row."""
         self._origin = origin.copy()
