@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from numbers import Integral
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
-from sklearn.feature_selection import SelectFromModel
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
@@ -33,9 +28,9 @@ from skmeta._labels import (
     mismatch,
     split_labels,
 )
+from skmeta._meta._callers import refuse_moved_columns, refuse_selector, warn
 from skmeta._meta._class_weight import weigh_classes, weigh_task, weights_by_label
 from skmeta._meta._input import Reading, Schema, Target, check_columns, one_task, read
-from skmeta._meta._moved_columns import refuse_moved_columns
 from skmeta._meta._record import Record
 from skmeta._parameters import validate_parameters
 from skmeta._saving import Versioned
@@ -48,8 +43,6 @@ from skmeta._sklearn import (
 )
 from skmeta._sparse import check_indices
 from skmeta._targets import Classes, Values
-
-_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 class Learned(Protocol):
@@ -502,7 +495,7 @@ class BaseMeta(CallbackSupportMixin, Versioned, BaseEstimator):
     def feature_names_in_(self, learned: Learned) -> np.ndarray:
         """Names of the features."""
         if self.task_column is not None:
-            _refuse_selector(self)
+            refuse_selector(self)
         if learned.schema.names is None:
             raise AttributeError(
                 f"{type(self).__name__!r} object has no attribute "
@@ -595,35 +588,3 @@ def _are_same(classes: Any, known: np.ndarray) -> bool:
         and classes.dtype.kind != "O"
         and classes.tobytes() == known.tobytes()
     )
-
-
-def _caller() -> tuple[Any, int]:
-    """The frame that called the package, and its level as seen from `warn`."""
-    frame, level = sys._getframe(2), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame, level = frame.f_back, level + 1
-    return frame, level
-
-
-def _refuse_selector(estimator: BaseMeta) -> None:
-    """Raise ValueError where SelectFromModel asks for `feature_names_in_`.
-
-    It takes the features for all columns of X, so that its `transform` would refuse
-    every X with a task column, and its message would name no cause.
-    """
-    frame, _ = _caller()
-    if not isinstance(frame.f_locals.get("self"), SelectFromModel):
-        return
-    name = type(estimator).__name__
-    raise ValueError(
-        f"SelectFromModel cannot select features of a {name} with "
-        f"task_column={estimator.task_column!r}: it expects one coefficient per column "
-        f"of X. Pass the labels by themselves: SelectFromModel({name}()).fit(X, y, "
-        "tasks=labels), where X holds the features only."
-    )
-
-
-def warn(message: str) -> None:
-    """Warn the user at the line that called the package."""
-    _, level = _caller()
-    warnings.warn(message, UserWarning, stacklevel=level)
