@@ -11,10 +11,11 @@ import numpy as np
 from skmeta._kernels import mixed
 from skmeta._mixed._prior import Prior
 from skmeta._mixed._units import along
+from skmeta._mixed._store import Store
 
 Array = np.ndarray
 
-__all__ = ["Gaussian", "Predictor"]
+__all__ = ["Gaussian", "Predictor", "Solved"]
 
 NULL = 1e-10  # relative eigenvalue of a covariance of features, below which it is zero
 ENTRIES_AT_A_TIME = 1 << 21
@@ -34,6 +35,21 @@ class Gaussian(NamedTuple):
     mean: Array
     covariance: Array
     noise: float
+
+    def given(self, factor: Array, origin: Array, bias: float) -> Gaussian:
+        """The posterior after the rows of a factor about an origin; all raw."""
+        rows = factor.copy()
+        rows[:, :-2] += rows[:, -2:-1] * origin[:-1]
+        target = rows[:, -1] + rows[:, -2] * (origin[-1] if bias else 0.0)
+        L = rows[:, :-1]
+        L[:, -1] *= bias
+        CL = self.covariance @ L.T
+        M = L @ CL
+        M.flat[:: len(M) + 1] += self.noise
+        gain = np.linalg.solve(M, CL.T).T
+        mean = self.mean + gain @ (target - L @ self.mean)
+        covariance = self.covariance - gain @ CL.T
+        return Gaussian(mean, 0.5 * (covariance + covariance.T), self.noise)
 
 
 class Predictor:
@@ -353,3 +369,31 @@ class _Levels:
         """Variance of the level of a task due to the uncertainty of its means."""
         left = self._share * (1.0 - self._known(weight))
         return float(left @ self._level_variance)
+
+
+class Solved:
+    """Coefficients of known tasks under one prior, by record: written once each.
+
+    Later values share it as long as they share the memory that records are in.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[object, Array, Array] = (None, np.empty(0), np.empty(0))
+
+    def of(self, records: Array, store: Store, predictor: Predictor) -> Array:
+        memory, parameters, is_known = self._kept
+        if memory is not store.memory:
+            memory = store.memory  # read once: a writer may replace it
+            parameters = np.empty((memory.capacity, len(predictor.origin)))
+            is_known = np.zeros(memory.capacity, bool)
+            self._kept = memory, parameters, is_known
+        missing = records[~is_known[records]]
+        if len(missing):
+            missing = np.unique(missing)
+            factors = np.ascontiguousarray(store.factors(missing))
+            parameters[missing] = predictor.solve(factors)
+            is_known[missing] = True
+        return parameters[records]
+
+    def __reduce__(self) -> tuple:
+        return Solved, ()  # nothing that cannot be computed again

@@ -18,7 +18,7 @@ from skmeta._mixed._freeze import freeze
 from skmeta._mixed._glitches import SetAside, most_squares, screen_of
 from skmeta._mixed._group import Group
 from skmeta._mixed._options import Options
-from skmeta._mixed._posterior import Gaussian, Predictor
+from skmeta._mixed._posterior import Gaussian, Predictor, Solved
 from skmeta._mixed._prior import Fit, Prior, choose, improve
 from skmeta._mixed._statistics import summarize
 from skmeta._mixed._store import LOOSE, Store
@@ -91,7 +91,7 @@ class Learned:
         self.history = History(HISTORY)
         self.n_tasks_seen = self._visits = self._due = 0
         self._chosen_tasks, self._chosen_visits = 0.0, 0
-        self._solved = _Solved()
+        self._solved = Solved()
         self.set_aside = SetAside()
         self.screen: Array | None = None
         self.is_suspect = False
@@ -299,7 +299,7 @@ class Learned:
         new._freeze(fit, options)
         if new.store.is_full:
             new.store = new.store.compacted()
-        new._solved = _Solved()
+        new._solved = Solved()
         return new
 
     def _has_grown(self, n_tasks: float) -> bool:
@@ -326,7 +326,7 @@ class Learned:
         """Without these known tasks; the prior changes at its next refresh."""
         new = self._draft()
         new.store = self.store.without(names)
-        new._solved = _Solved()
+        new._solved = Solved()
         return new
 
     def with_set_aside(self, names: Sequence[Hashable]) -> Learned:
@@ -488,7 +488,7 @@ class Learned:
         predictor = self._predictor
         factor = self.factor_of(batch)
         prior = predictor.adapted(factor)
-        return _posterior(prior, factor, predictor.origin, predictor.prior.bias)
+        return prior.given(factor, predictor.origin, predictor.prior.bias)
 
     def factor_of(self, batch: Any) -> Array:
         """The factor of a batch of one task."""
@@ -499,50 +499,6 @@ class Learned:
 
 
 _NO_FACTOR = np.empty((0, 0))
-
-
-def _posterior(prior: Gaussian, factor: Array, origin: Array, bias: float) -> Gaussian:
-    """Of one task; everything raw."""
-    rows = factor.copy()
-    rows[:, :-2] += rows[:, -2:-1] * origin[:-1]
-    target = rows[:, -1] + rows[:, -2] * (origin[-1] if bias else 0.0)
-    L = rows[:, :-1]
-    L[:, -1] *= bias
-    CL = prior.covariance @ L.T
-    M = L @ CL
-    M.flat[:: len(M) + 1] += prior.noise
-    gain = np.linalg.solve(M, CL.T).T
-    mean = prior.mean + gain @ (target - L @ prior.mean)
-    covariance = prior.covariance - gain @ CL.T
-    return Gaussian(mean, 0.5 * (covariance + covariance.T), prior.noise)
-
-
-class _Solved:
-    """Coefficients of known tasks under one prior, by record: written once each.
-
-    Later values share it as long as they share the memory that records are in.
-    """
-
-    def __init__(self) -> None:
-        self._kept: tuple[object, Array, Array] = (None, np.empty(0), np.empty(0))
-
-    def of(self, records: Array, store: Store, predictor: Predictor) -> Array:
-        memory, parameters, is_known = self._kept
-        if memory is not store.memory:
-            memory = store.memory  # read once: a writer may replace it
-            parameters = np.empty((memory.capacity, len(predictor.origin)))
-            is_known = np.zeros(memory.capacity, bool)
-            self._kept = memory, parameters, is_known
-        missing = records[~is_known[records]]
-        if len(missing):
-            missing = np.unique(missing)
-            factors = np.ascontiguousarray(store.factors(missing))
-            parameters[missing] = predictor.solve(factors)
-            is_known[missing] = True
-        return parameters[records]
-
-    def __reduce__(self) -> tuple:
-        return _Solved, ()  # nothing that cannot be computed again
 
 
 def _join(before: Array, n_before: int, factor: Array, out: Array, n_rows: int) -> None:
