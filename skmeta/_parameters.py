@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from inspect import signature
 from itertools import dropwhile
 from operator import attrgetter
 from typing import Any
@@ -148,3 +149,21 @@ def check_offset(theta: Array, name: str, fit_intercept: float) -> None:
             f"{name} has an intercept, but with fit_intercept=False none is learned: "
             "start without one, or set fit_intercept=True."
         )
+
+
+def changed(estimator: Any, *names: str) -> str | None:
+    """Those of the parameters that are not at their default, as text, or None."""
+    cls: Any = type(estimator)
+    defaults = _defaults(cls)
+    texts = [
+        f"{name}={getattr(estimator, name)!r}"
+        for name in names
+        if not np.array_equal(getattr(estimator, name), defaults[name])
+    ]
+    return " and ".join(texts) or None
+
+
+@cache
+def _defaults(cls: Any) -> dict[str, Any]:
+    parameters = signature(cls).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}

@@ -12,7 +12,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from skmeta._batch import Task
 from skmeta._learners._full_loss import FullLossLearner, learn_path, precision_of
 from skmeta._learners._in_ball import leader_in_ball, nearest_in_ball
-from skmeta._parameters import unchanged_on_error
+from skmeta._parameters import changed, unchanged_on_error
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
 from skmeta._solvers import TaskLoss, newton
 from skmeta._step_matrices import inverses
@@ -23,7 +23,6 @@ from skmeta.linear_model._base import (
     LinearRegressor,
     check_step_size,
 )
-from skmeta.linear_model._ogd import changed
 from skmeta.losses import LogLoss, Loss, SquaredError
 
 
