@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import copy, deepcopy
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -259,40 +259,6 @@ class TaskPipeline(Pipeline):
             drop = _DropTaskColumn(column, model.n_features_in_)
             steps.append(("drop_task_column", drop))
         return TaskPipeline([*steps, (last, adapted)])
-
-    @available_if(_last_step_has("replay"))
-    def replay(
-        self, X: Any, y: ArrayLike, tasks: ArrayLike | None = None
-    ) -> Iterator[Any]:
-        """Replay the last step on transformed rows.
-
-        :func:`skmeta.metrics.regret_report` makes a report of the records. The
-        transformers are used as they were fitted; if one of them is not, clones of all
-        are fitted to the rows. The pipeline does not change.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features, and the `task_column` if there is one.
-        y : array-like of shape (n_samples,)
-            Targets.
-        tasks : array-like of shape (n_samples,), default=None
-            Task labels; None if there is a `task_column`.
-
-        Returns
-        -------
-        records : iterator of Record
-            One record per task, as `replay` of the last step returns them.
-        """
-        X, tasks = split_labels(X, tasks, self.task_column)
-        *before, (_, model) = self.steps
-        try:
-            for name, transformer in before:
-                _check_step(name, transformer)
-            X = self._transform(X, self._route("replay", {}))
-        except NotFittedError:
-            X = Pipeline([(k, _clone(one)) for k, one in before]).fit_transform(X, y)
-        return model.replay(X, y, tasks)
 
     @available_if(_last_step_has("predict"))
     def predict(self, X: Any, **params: Any) -> Any:

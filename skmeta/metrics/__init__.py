@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from skmeta.metrics._bounds import (
     coin_regret_bound,
-    dynamic_regret_bound,
-    dynamic_similarity,
     eg_regret_bound,
-    follow_the_leader_identity,
     lower_bound_rate,
     regret_bound,
     risk_bound,
     single_task_figure,
-    task_similarity,
 )
 from skmeta.metrics._growth import quadratic_growth
 from skmeta.metrics._report import RegretReport, omniscient, regret_report
+from skmeta.metrics._similarity import (
+    dynamic_regret_bound,
+    dynamic_similarity,
+    follow_the_leader_identity,
+    task_similarity,
+)
 
 __all__ = [
     "RegretReport",

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 
 from skmeta._solvers import TaskLoss, optimum, tilted
 from skmeta.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Loss
-from skmeta.metrics._bounds import _check_number, _check_parameters
+from skmeta.metrics._checks import check_number, check_parameters
 
 
 def quadratic_growth(
@@ -87,7 +87,7 @@ def quadratic_growth(
     >>> 0 < slow < fast
     True
     """
-    delta, radius = _check_number("delta", delta), _check_number("radius", radius)
+    delta, radius = check_number("delta", delta), check_number("radius", radius)
     if delta > 2.0 * radius:
         raise ValueError(
             f"delta={delta} is larger than the diameter of the ball, {2.0 * radius}: "
@@ -111,7 +111,7 @@ def quadratic_growth(
     if at is None:
         center = optimum(task, np.zeros(shape), radius)
     else:
-        center = _check_parameters("at", at, shape)
+        center = check_parameters("at", at, shape)
         if np.linalg.norm(center) > radius * (1.0 + 1e-9):
             raise ValueError(f"at must be in the ball of radius {radius}.")
     return _growth(task, center, delta, radius)

@@ -15,13 +15,15 @@ from skmeta._step_matrices import diagonal
 from skmeta._steps import last_step
 from skmeta.metrics._bounds import (
     coin_regret_bound,
-    dynamic_regret_bound,
-    dynamic_similarity,
     eg_regret_bound,
     lower_bound_rate,
     regret_bound,
     risk_bound,
     single_task_figure,
+)
+from skmeta.metrics._similarity import (
+    dynamic_regret_bound,
+    dynamic_similarity,
     task_similarity,
 )
 
@@ -449,8 +451,7 @@ def regret_report(
 
 
 def _replay(estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike | None) -> list[Any]:
-    if not callable(getattr(estimator, "replay", None)):
-        estimator, X, tasks = last_step(estimator, X, y, tasks)
+    estimator, X, tasks = last_step(estimator, X, y, tasks)
     if not callable(getattr(estimator, "replay", None)):
         raise TypeError(
             f"{type(estimator).__name__} cannot learn tasks once more: pass a "
