@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -12,6 +13,10 @@ from sklearn.datasets import get_data_home
 
 from skmeta._version import __version__
 
+PATH_CONSTRAINTS: dict[str, list[Any]] = {
+    "data_home": [str, os.PathLike, None],
+    "download_if_missing": ["boolean"],
+}
 _CHUNK = 1 << 20  # bytes
 _TIMEOUT = 60.0  # seconds without an answer
 

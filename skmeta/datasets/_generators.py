@@ -1,6 +1,7 @@
 """Synthetic tasks around a known shared optimum.
 
-Both generators share one core and differ only in how a target is drawn from a score.
+The generators of linear models share one core and differ only in how a target is drawn
+from a score.
 Parameters have shape (..., n_features) and intercepts have shape (...), where ... is ()
 for one output and (n_classes,) for several. A task axis, if there is one, comes first.
 """
@@ -38,6 +39,15 @@ _CONSTRAINTS = {
 _CLASSIFICATION_CONSTRAINTS = _CONSTRAINTS | {
     "intercept": [*_CONSTRAINTS["intercept"], "array-like"],
     "n_classes": [Interval(Integral, 2, None, closed="left")],
+}
+_MIXTURE_CONSTRAINTS = {
+    key: _CONSTRAINTS[key]
+    for key in ("n_tasks", "n_samples", "n_features", "shuffle", "random_state")
+} | {
+    "n_classes": [Interval(Integral, 2, None, closed="left")],
+    "task_std": [Interval(Real, 0, 1, closed="both")],
+    "radius": [Interval(Real, 0, None, closed="left")],
+    "return_centers": ["boolean"],
 }
 
 
@@ -333,6 +343,122 @@ def make_task_classification(
         return_coef=return_coef,
         random_state=random_state,
     )
+
+
+@validate_params(_MIXTURE_CONSTRAINTS, prefer_skip_nested_validation=True)
+def make_gaussian_mixture_tasks(
+    n_tasks: int = 100,
+    n_samples: int | tuple[int, int] = 32,
+    n_features: int = 50,
+    *,
+    n_classes: int = 4,
+    task_std: float = 1.0,
+    radius: float = 1.0,
+    shuffle: bool = False,
+    return_centers: bool = False,
+    random_state: int | np.random.RandomState | None = None,
+) -> Rows | RowsAndTruth:
+    r"""Generate classification tasks whose classes are clouds around random centers.
+
+    The defaults are the mixture with which [1]_ measures the growth of the loss: four
+    classes in 50 dimensions, and centers that are drawn anew for every task. With
+    `task_std` below 1 the centers of the tasks are related.
+
+    Parameters
+    ----------
+    n_tasks : int, default=100
+        Number of tasks, at least 1.
+    n_samples : int or tuple (low, high), default=32
+        Rows per task, at least 1. A pair is an inclusive range, from which the size of
+        every task is drawn uniformly.
+    n_features : int, default=50
+        Number of features, at least 1.
+    n_classes : int, default=4
+        Number of classes, at least 2.
+    task_std : float, default=1.0
+        Standard deviation, in `[0, 1]`, of the centers of the tasks around the shared
+        centers. 0: all tasks have the same centers; 1: the centers of two tasks are
+        independent. The distribution of the centers of one task is the same for all.
+    radius : float, default=1.0
+        Distance, at least 0, of every row from its center.
+    shuffle : bool, default=False
+        If False, the rows of a task are adjacent. If True, all rows are permuted, so
+        that the tasks interleave.
+    return_centers : bool, default=False
+        If True, return the `truth` too.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all random draws; pass an int for reproducible output.
+
+    Returns
+    -------
+    X : ndarray of shape (n_rows, n_features)
+        Features of all tasks, stacked; `n_rows` is the sum of the task sizes.
+    y : ndarray of shape (n_rows,)
+        Classes, integers from 0 to `n_classes - 1`, drawn uniformly. A task need not
+        contain all of them.
+    tasks : ndarray of shape (n_rows,)
+        Task of every row, an integer from 0 to `n_tasks - 1`.
+    truth : :class:`~sklearn.utils.Bunch`
+        Only if `return_centers` is True, with fields
+
+        - centers : ndarray of shape (n_classes, n_features), the shared centers;
+        - task_centers : ndarray of shape (n_tasks, n_classes, n_features), the centers
+          of every task.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    See Also
+    --------
+    make_task_classification : Tasks with a known logistic model.
+
+    Notes
+    -----
+    With standard normal vectors :math:`z_k` and :math:`z_{t,k}`, a class :math:`y`
+    drawn uniformly and a direction :math:`u` drawn uniformly from the unit sphere, a
+    row of task :math:`t` is
+
+    .. math::
+
+        x = \mu_{t,y} + \mathrm{radius} \cdot u, \quad
+        \mu_{t,k} = \sqrt{1 - \mathrm{task\_std}^2} \, z_k
+        + \mathrm{task\_std} \cdot z_{t,k}.
+
+    The norm of a row is about :math:`\sqrt{n\_features}`. For gradient steps within a
+    task, divide the rows by their norms (:func:`sklearn.preprocessing.normalize`).
+
+    References
+    ----------
+    .. [1] M.-F. Balcan, M. Khodak and A. Talwalkar, "Provable Guarantees for
+       Gradient-Based Meta-Learning", ICML 2019, PMLR 97:424-433.
+
+    Examples
+    --------
+    >>> from skmeta.datasets import make_gaussian_mixture_tasks
+    >>> X, y, tasks, truth = make_gaussian_mixture_tasks(
+    ...     n_tasks=3, n_samples=2, return_centers=True, random_state=0
+    ... )
+    >>> X.shape, tasks, truth.task_centers.shape
+    ((6, 50), array([0, 0, 1, 1, 2, 2]), (3, 4, 50))
+    """
+    low, high = _check_sizes(n_samples)
+    rng = check_random_state(random_state)
+    centers = rng.standard_normal((n_classes, n_features))
+    own = rng.standard_normal((n_tasks, n_classes, n_features))
+    task_centers = np.sqrt(1 - task_std**2) * centers + task_std * own
+    sizes = rng.randint(low, high + 1, size=n_tasks)
+    tasks = np.repeat(np.arange(n_tasks, dtype=np.int64), sizes)
+    y = rng.randint(n_classes, size=len(tasks)).astype(np.int64)
+    direction = rng.standard_normal((len(tasks), n_features))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    X = task_centers[tasks, y] + radius * direction
+    if shuffle:
+        order = rng.permutation(len(tasks))
+        X, y, tasks = X[order], y[order], tasks[order]
+    truth = Bunch(centers=centers, task_centers=task_centers)
+    return (X, y, tasks, truth) if return_centers else (X, y, tasks)
 
 
 def _answer_real(scores, noise, rng):

@@ -10,10 +10,10 @@ from sklearn.utils import Bunch
 
 from skmeta._sklearn import validate_params
 
-_CONSTRAINTS = {"return_X_y": ["boolean"], "as_frame": ["boolean"]}
+LOADER_CONSTRAINTS = {"return_X_y": ["boolean"], "as_frame": ["boolean"]}
 
 
-@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+@validate_params(LOADER_CONSTRAINTS, prefer_skip_nested_validation=True)
 def load_chick_weights(
     *, return_X_y: bool = False, as_frame: bool = False
 ) -> Bunch | tuple[Any, Any, Any]:
@@ -76,7 +76,7 @@ def load_chick_weights(
     columns = _read_columns("chick_weights", order=("chick", "time"), code="diet")
     for diet in (2, 3, 4):
         columns[f"diet_{diet}"] = (columns["diet"] == diet).astype(np.float64)
-    return _pack(
+    return pack(
         columns,
         name="chick_weights",
         feature_names=["time", "diet_2", "diet_3", "diet_4"],
@@ -87,7 +87,7 @@ def load_chick_weights(
     )
 
 
-@validate_params(_CONSTRAINTS, prefer_skip_nested_validation=True)
+@validate_params(LOADER_CONSTRAINTS, prefer_skip_nested_validation=True)
 def load_wage_panel(
     *, return_X_y: bool = False, as_frame: bool = False
 ) -> Bunch | tuple[Any, Any, Any]:
@@ -146,7 +146,7 @@ def load_wage_panel(
     >>> X.shape, tasks[:10]
     ((4360, 9), array([13, 13, 13, 13, 13, 13, 13, 13, 17, 17]))
     """
-    return _pack(
+    return pack(
         _read_columns("wage_panel", order=("nr", "year"), code="occupation"),
         name="wage_panel",
         feature_names=[
@@ -185,9 +185,7 @@ def _read_columns(name, *, order, code):
     return columns | {key: columns[key].astype(np.int64) for key in (task, code)}
 
 
-def _pack(
-    columns, *, name, feature_names, target_name, task_name, return_X_y, as_frame
-):
+def pack(columns, *, name, feature_names, target_name, task_name, return_X_y, as_frame):
     """Return columns as a Bunch, or as a tuple with `return_X_y`."""
     if as_frame:
         columns = _to_frame(columns)

@@ -15,7 +15,7 @@ from sklearn.utils import Bunch
 
 from skmeta._sklearn import Interval, StrOptions, validate_params
 from skmeta.datasets._download import RemoteFile, fetch_file
-from skmeta.datasets._loaders import _pack
+from skmeta.datasets._loaders import pack
 
 _SIDE = 105  # pixels
 _CHECKSUMS = {
@@ -153,7 +153,7 @@ def fetch_omniglot(
     names = [f"pixel_{i}_{j}" for i in range(side) for j in range(side)]
     pixels = images.reshape(len(images), side * side)
     columns = dict(zip(names, pixels.T, strict=True))
-    found = _pack(
+    found = pack(
         {**columns, "character": target, "alphabet": alphabets[target]},
         name="omniglot",
         feature_names=names,
