@@ -57,7 +57,8 @@ def covered_by_legend(ax):
     points = [np.empty((0, 2))]
     for line in ax.lines:
         drawn = line.get_transform().transform_path(line.get_path())
-        points += [drawn.interpolated(50).vertices]
+        if len(drawn.vertices):
+            points += [drawn.interpolated(50).vertices]
     for dots in ax.collections:
         if len(dots.get_offsets()):
             points += [dots.get_offset_transform().transform(dots.get_offsets())]
