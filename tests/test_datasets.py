@@ -51,8 +51,7 @@ def least_squares(X, y, tasks):
     """Weights and intercept of every task, and the unbiased noise variance."""
     A = np.column_stack([X, np.ones(len(X))])
     rows_of_tasks = [tasks == t for t in np.unique(tasks)]
-    # rcond is stated because its default warns in NumPy 1.
-    fits = [np.linalg.lstsq(A[rows], y[rows], rcond=None) for rows in rows_of_tasks]
+    fits = [np.linalg.lstsq(A[rows], y[rows]) for rows in rows_of_tasks]
     freedom = len(A) - A.shape[1] * len(fits)
     return np.array([fit[0] for fit in fits]), sum(fit[1][0] for fit in fits) / freedom
 

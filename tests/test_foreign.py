@@ -3,7 +3,6 @@
 import pickle
 import subprocess
 import sys
-from inspect import signature
 
 import numpy as np
 import pytest
@@ -226,10 +225,6 @@ def test_classification_network_equals_reptile_by_hand(n_classes, dtype):
     assert_allclose(np.exp(model.predict_log_proba(X)), probability, rtol=1e-5)
 
 
-@pytest.mark.skipif(
-    "sample_weight" not in signature(MLPRegressor.partial_fit).parameters,
-    reason="scikit-learn's networks accept no weights before 1.7",
-)
 def test_weights_reach_the_network():
     X, y, tasks = regression()
     weight = np.linspace(0.1, 2.0, len(y))
@@ -520,10 +515,7 @@ def test_predictions_do_not_depend_on_the_units_of_the_data(kind):
 
 def test_the_poisson_loss_leaves_its_target_alone():
     X, y, tasks = regression()
-    network = clone(SMALL)
-    if "loss" not in network.get_params():
-        pytest.skip("scikit-learn's networks have one loss before 1.7")
-    network.set_params(loss="poisson")
+    network = clone(SMALL).set_params(loss="poisson")
     model = FMRLRegressor(network).fit(X, np.exp(y), tasks=tasks)
     assert (model.predict(X) > 0).all()
 

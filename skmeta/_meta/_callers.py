@@ -106,6 +106,4 @@ def _check(tool: Any, estimator: Any, positions: list[int]) -> None:
 def _fits(tool: Any, estimator: Any) -> bool:
     """Whether a tool fits copies of an estimator like this one."""
     inner: Any = getattr(tool, "estimator", None)
-    if type(inner) is not type(estimator):  # of a chain before scikit-learn 1.7
-        inner = getattr(tool, "base_estimator", None)
     return type(inner) is type(estimator) and inner.task_column == estimator.task_column

@@ -10,8 +10,8 @@ import numpy as np
 
 from skmeta._kernels import mixed
 from skmeta._mixed._prior import Prior
-from skmeta._mixed._units import along
 from skmeta._mixed._store import Store
+from skmeta._mixed._units import along
 
 Array = np.ndarray
 
