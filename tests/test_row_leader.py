@@ -16,11 +16,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmeta import FMRLClassifier, FMRLRegressor, _kernels
+from skmeta._batch import Objective, Task
 from skmeta._fmrl import _row_leader
 from skmeta._kernels import _loops_py
 from skmeta.datasets import make_task_classification, make_task_regression
 from skmeta.linear_model import OGDClassifier, OGDRegressor
-from skmeta.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from skmeta.losses import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    Hinge,
+    LogLoss,
+    SquaredError,
+)
 from skmeta.meta_step_size import FollowTheRows
 
 
@@ -125,7 +132,7 @@ def test_stale_initialization_is_at_most_five_percent_of_rows_old():
         rows = tasks == task
         model.partial_fit(X[rows], y[rows])
         leader = model._fitted().row_leader
-        assert leader.n_rows <= 1.05 * leader._solved_at + 3
+        assert leader.n_rows <= 1.05 * leader.solved_at + 3
         assert 0 < leader.rows_to_go
     assert_array_equal(model.coef_, leader.latest[0, :-1])
 
@@ -305,3 +312,78 @@ def test_ugly_tables_are_not_worse_than_one_model_for_all(kind, seed):
         assert np.median(errors) < 1.05 * np.median(bar)
     else:
         assert np.mean(errors) < 1.05 * np.mean(bar)
+
+
+# ---- the compiled version and its twin
+
+
+def leader_of(shape, bias=1.0, penalties=(0.1, 1.0, 10.0)):
+    return _row_leader.RowLeader(shape, penalties, bias)
+
+
+def upper(leader):
+    """The state, without what is not read of it."""
+    array, size = leader.array.copy(), leader._view("sums").size
+    array[-size:] = np.triu(leader._view("sums")).ravel()
+    return array
+
+
+def rows_for(loss, n_outputs, weighted, n_features, rng):
+    """Three tasks of rows that a loss accepts."""
+    X = 10.0 * rng.normal(size=(60, n_features)) + 1e3
+    X[:, 0] = 7.0  # does not vary
+    if loss.is_margin:
+        y = rng.choice([-1.0, 1.0] if n_outputs == 1 else np.arange(3.0), size=60)
+    else:
+        y = rng.poisson(2.0, size=60) + 0.0
+    weight = rng.uniform(0.2, 3.0, size=60) if weighted else None
+    for rows in (slice(1), slice(1, 40), slice(40, 60)):
+        yield Task(X[rows], y[rows], weight if weight is None else weight[rows])
+
+
+OUTPUTS = [(kind, 1) for kind in [*REGRESSION_LOSSES.values(), Hinge, LogLoss]]
+OUTPUTS += [(kind, 3) for kind in CLASSIFICATION_LOSSES.values()]
+
+
+@pytest.mark.parametrize(("kind", "n_outputs"), OUTPUTS)
+@pytest.mark.parametrize(("bias", "weighted"), [(1.0, False), (0.0, True)])
+def test_compiled_leader_is_its_twin(
+    kind, bias, weighted, n_outputs, compiled, monkeypatch
+):
+    loss, rng = kind(), np.random.default_rng(0)
+    found, twin = (leader_of((n_outputs, 10), bias) for _ in range(2))
+    for leader in (found, twin):
+        leader.start_at(0.01 * np.ones((n_outputs, 10)))
+    for task in rows_for(loss, n_outputs, weighted, 9, rng):
+        for leader, uses in ((found, True), (twin, False)):
+            monkeypatch.setattr(_kernels, "COMPILED", uses)
+            leader.observe(task, Objective(loss, bias))
+            leader.solve()
+        size = np.abs(twin.candidates).max()
+        assert_allclose(upper(found), upper(twin), rtol=1e-8, atol=1e-8 * size)
+
+
+@pytest.mark.parametrize("n_features", [0, 1, 6, 7, 21, 90])
+def test_compiled_leader_solves_systems_of_any_size(n_features, compiled):
+    rng = np.random.default_rng(n_features)
+    X, y = rng.normal(size=(150, n_features)), rng.normal(size=150)
+    leader = leader_of((1, n_features + 1), penalties=[0.3])
+    leader.observe(Task(X, y), Objective(SquaredError()))
+    found = leader.latest[0]
+    expected = ridge(X, y, 0.3) if n_features else [y.mean()]
+    assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_compiled_leader_refuses_what_does_not_fit(compiled):
+    plan = compiled.LeaderPlan((1, 4), [1.0], 1.0, SquaredError())
+    X, y, state = np.ones((2, 3)), np.ones(2), np.zeros(leader_of((1, 4)).array.size)
+    for bad in ((X[:, :2].copy(), y), (sp.csr_array(X), y), (X, y[:1])):
+        with pytest.raises(ValueError, match=r"cannot read X|y must have 2 entries"):
+            plan.observe(*bad, None, leader_of((1, 4), penalties=[1.0]).array)
+    with pytest.raises(ValueError, match="state of the leader must have"):
+        plan.observe(X, y, None, state)
+    with pytest.raises(ValueError, match="state of the leader is None"):
+        plan.solve(None)
+    for arguments in (((0, 4), [1.0], 1.0), ((1, 4), [], 1.0)):
+        with pytest.raises(ValueError, match="There is no leader"):
+            compiled.LeaderPlan(*arguments)

@@ -96,7 +96,8 @@ def learn(
     if options.meta_batch_size == 1 and state.algorithm.can_compile(batch.X):
         go = _learn_compiled
     if state.row_leader is not None:
-        go = partial(_learn_parts, go)
+        if go is _learn_batches or not isinstance(batch.X, np.ndarray):
+            go = partial(_learn_parts, go)
     bad = go(state, batch, known, parameters, history, options)
     if bad and not options.stops:
         learned = np.delete(history, [t for t, _ in bad])
@@ -159,29 +160,17 @@ def _learn_compiled(
 ) -> Bad:
     known_parameters, known_rows = (None, None) if known is None else known
     algorithm, n_tasks = state.algorithm, batch.n_tasks
+    moving = state.phi, state.rule_state, state.meta_state
+    known_tasks, filled = (known_parameters, known_rows), (history, parameters, None)
+    units = state.moments.array, state.phi_given, state.moves
+    fixed = *known_tasks, *filled, *units, *_leader_inside(state, batch)
     bad: Bad = []
     first = 0
     while first < n_tasks:
         draw, n_more = _next_part(state, n_tasks - first, options.stops)
         last = first + n_more
-        stop = _kernels.learn_tasks(
-            batch,
-            first,
-            last,
-            algorithm.plan,
-            state.phi,
-            state.rule_state,
-            state.meta_state,
-            state.n_tasks,
-            known_parameters,
-            known_rows,
-            history,
-            parameters,
-            None,
-            state.moments.array,
-            state.phi_given,
-            state.moves,
-        )
+        part = batch, first, last, algorithm.plan
+        stop = _kernels.learn_tasks(*part, *moving, state.n_tasks, *fixed)
         state.n_tasks += stop - first
         if draw is not None and stop > first:
             state.replace_draw(draw)
@@ -193,6 +182,14 @@ def _learn_compiled(
                 break
             first += 1
     return bad
+
+
+def _leader_inside(state: State, batch: Batch) -> tuple[Any, ...]:
+    """What the compiled loop needs to follow the rows, where it does."""
+    leader, loss = state.row_leader, state.algorithm.loss
+    if leader is None or loss is None or not isinstance(batch.X, np.ndarray):
+        return ()
+    return leader.plan(loss), leader.array
 
 
 def _next_part(state: State, n_left: int, stops: bool) -> tuple[Draw | None, int]:

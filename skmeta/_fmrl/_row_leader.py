@@ -5,12 +5,15 @@ at the present score z, it is the squared error, of weight c, of the response z 
 For the squared error this is exact, and the leader is ridge regression. Only the sums
 of weighted products of the features and the response are kept. They are taken about a
 fixed reference, so that the location of the data costs no digits.
+
+It specifies `_row_leader.h`, which observes the rows of compiled losses and solves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,11 +30,44 @@ MOST_NUMBERS = 2**18
 LONGEST_STEP = 4.0  # of a response from the score; in deviations of a scaled target
 LONGEST_STEP_WITH_KINKS = 1.0
 HALVINGS = 30  # of a step, to find a minimum
+LANES = 8  # of a vector of the compiled version
 
 
 def fits(shape: tuple[int, int]) -> bool:
     """Whether the sums of a parameter of this shape are small enough to be kept."""
     return shape[0] * (shape[1] + 1) ** 2 <= MOST_NUMBERS
+
+
+class Parabola(NamedTuple):
+    """How the loss of a row is replaced by a parabola.
+
+    Attributes
+    ----------
+    longest : float
+        The longest step of a response from its score;
+    is_scaled : bool
+        whether it is in deviations of the target.
+    is_quadratic : bool
+        Whether the loss is its own parabola.
+    is_steep : bool
+        Whether a response may be beyond the minimum of the loss.
+    """
+
+    longest: float
+    is_scaled: bool
+    is_quadratic: bool
+    is_steep: bool
+
+    @classmethod
+    def of(cls, loss: Loss) -> Parabola:
+        """For a loss."""
+        has_kinks = len(loss.kinks(np.ones(1))) > 0
+        return cls(
+            longest=LONGEST_STEP_WITH_KINKS if has_kinks else LONGEST_STEP,
+            is_scaled=loss.degree is not None,
+            is_quadratic=loss.degree == 2 and loss.is_strict,
+            is_steep=loss.degree is None and not loss.is_margin,
+        )
 
 
 def parabola(
@@ -41,17 +77,14 @@ def parabola(
 
     A curvature is zero where the slope is.
     """
+    kind = Parabola.of(loss)
     slope = np.asarray(loss.slope(targets, scores), dtype=np.float64)
     curvature = np.broadcast_to(loss.curvature(targets, scores), slope.shape)
-    if loss.degree == 2 and loss.is_strict:
+    if kind.is_quadratic:
         return slope, curvature
-    longest = LONGEST_STEP
-    if len(loss.kinks(targets[:1, 0])):
-        longest = LONGEST_STEP_WITH_KINKS
-    if loss.degree is not None:
-        longest *= spread
+    longest = kind.longest * (spread if kind.is_scaled else 1.0)
     curvature = np.maximum(curvature, np.abs(slope) / longest)
-    if loss.degree is None and not loss.is_margin:
+    if kind.is_steep:
         curvature = _steepened(loss, targets, scores, slope, curvature)
     return slope, curvature
 
@@ -85,6 +118,25 @@ def _added(start: Array, rows: Array) -> Array:
     return np.add.reduce(np.vstack([start, rows]), axis=0)
 
 
+def _solve_systems(matrix: Array, strength: Array, right: Array) -> Array:
+    """inv(matrix + s * identity) @ right for every strength s > 0.
+
+    No pivot of such a matrix, which is semidefinite but for rounding, is less than s.
+    """
+    A = matrix + np.multiply.outer(strength, np.eye(len(right)))
+    x = np.tile(right, (len(strength), 1))
+    pivots = np.empty_like(x)
+    for j in range(len(right)):
+        pivots[:, j] = np.maximum(A[:, j, j], strength)
+        factors = A[:, j, j + 1 :] / pivots[:, j : j + 1]
+        A[:, j + 1 :, j + 1 :] -= factors[:, :, np.newaxis] * A[:, j : j + 1, j + 1 :]
+        x[:, j + 1 :] -= factors * x[:, j : j + 1]
+    for j in reversed(range(len(right))):
+        later = np.einsum("pj,pj->p", A[:, j, j + 1 :], x[:, j + 1 :])
+        x[:, j] = (x[:, j] - later) / pivots[:, j]
+    return x
+
+
 class RowLeader:
     """The minimiser of the losses of all rows so far, with a ridge penalty.
 
@@ -104,24 +156,37 @@ class RowLeader:
 
     Attributes
     ----------
-    n_rows : int
-        Rows seen.
-    candidates : ndarray of shape (n_penalties, n_outputs, n_features + 1)
-        The minimiser for every penalty, as last solved for.
+    array : ndarray of shape (n_numbers,)
+        All that is learned. The other attributes are views of it, or copies.
     """
 
     def __init__(self, shape: tuple[int, int], penalties: Sequence[float], bias: float):
         n_outputs, width = shape
-        self.n_rows, self._due_at, self._solved_at = 0, 1, 0
+        n, stride = len(penalties), -(-(width + 1) // LANES) * LANES
         self._penalties, self._bias = np.array(penalties, dtype=np.float64), bias
-        self._leader, self._spread = 0, 1.0
-        self.start_at(np.zeros(shape))
-        self._losses = np.zeros(len(penalties))
-        # of the features, a one and the response; and of the target alone
-        self._sums = np.zeros((n_outputs, width + 1, width + 1))
-        self._powers = np.zeros(3)
-        self._reference = np.zeros(width + 1)
-        self._latest: Array | None = None
+        self._shapes: dict[str, tuple[int, ...]] = {
+            "counts": (4,),  # rows seen, when to solve, when solved, the best penalty
+            "spread": (1,),  # standard deviation of the targets
+            "powers": (3,),  # sums of weighted powers of the target
+            "losses": (n,),
+            "reference": (width + 1,),  # of the features, zero, and of the target
+            "origin": shape,
+            "candidates": (n, *shape),
+            # of products of the features, a one and the response, filled up; what is
+            # below the diagonal is not read
+            "sums": (n_outputs, stride, stride),
+        }
+        sizes = [int(np.prod(one)) for one in self._shapes.values()]
+        edges = pairwise(np.cumsum([0, *sizes]).tolist())
+        self._parts = dict(zip(self._shapes, edges, strict=True))
+        self.array = np.zeros(sum(sizes))
+        self._view("counts")[1] = self._view("spread")[0] = 1.0
+        self._latest: tuple[int, Array] | None = None
+        self._plan: tuple[Loss, Any] | None = None
+
+    def _view(self, name: str) -> Array:
+        begin, end = self._parts[name]
+        return self.array[begin:end].reshape(self._shapes[name])
 
     def serves(self, rule: Any) -> bool:
         """Whether a meta step size asks for these penalties."""
@@ -129,117 +194,157 @@ class RowLeader:
 
     def start_at(self, origin: Array) -> None:
         """Set the parameter before the first row."""
-        self._origin = origin.copy()
-        self.candidates = np.tile(origin, (len(self._penalties), 1, 1))
+        self._view("origin")[:] = self.candidates[:] = origin
+        self._latest = None
 
     def copy(self) -> RowLeader:
         """An independent copy."""
         twin = RowLeader.__new__(RowLeader)
         vars(twin).update(vars(self))
-        twin._sums = self._sums.copy()
+        twin.array = self.array.copy()
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_latest": None}
+        return vars(self) | {"_latest": None, "_plan": None}
+
+    @property
+    def n_rows(self) -> int:
+        """Rows seen."""
+        return int(self.array[0])
+
+    @property
+    def solved_at(self) -> int:
+        """Rows seen when the minimisers were last solved for."""
+        return int(self.array[2])
+
+    @property
+    def candidates(self) -> Array:
+        """(n_penalties, n_outputs, n_features + 1): as last solved for."""
+        return self._view("candidates")
 
     @property
     def leader(self) -> Array:
         """The minimiser for the best penalty so far, as last solved for."""
-        return self.candidates[self._leader]
+        return self.candidates[int(self.array[3])]
 
     @property
     def latest(self) -> Array:
         """The same, of all rows so far."""
-        if self._latest is None:
+        n_rows, latest = self.n_rows, self._latest
+        if latest is None or latest[0] != n_rows:
             twin = self
-            if self._solved_at < self.n_rows:
+            if self.solved_at < n_rows:
                 twin = self.copy()
                 twin.solve()
-            self._latest = twin.leader
-        return self._latest
+            latest = self._latest = n_rows, twin.leader.copy()
+        return latest[1]
 
     @property
     def rows_to_go(self) -> int:
         """Rows after which the minimisers are to be solved for again."""
-        return self._due_at - self.n_rows
+        return int(self.array[1] - self.array[0])
+
+    def plan(self, loss: Loss) -> Any:
+        """The compiled version for a loss, or None."""
+        if not _kernels.COMPILED or loss.compiled not in _kernels.LOSSES:
+            return None
+        if self._plan is None or self._plan[0] is not loss:
+            self._plan = loss, self._compiled(loss, *Parabola.of(loss))
+        return self._plan[1]
+
+    def _compiled(self, *arguments: Any) -> Any:
+        shape = self._shapes["origin"]
+        return _kernels.LeaderPlan(shape, self._penalties, self._bias, *arguments)
 
     def observe(self, task: Task, objective: Objective) -> None:
         """Add rows, all of them finite."""
-        self._latest = None
+        plan = self.plan(objective.loss)
         for first in range(0, len(task), ROWS_AT_ONCE):
             part = slice(first, first + ROWS_AT_ONCE)
             X = task.X[part]
             X = X.toarray() if sp.issparse(X) else np.asarray(X, dtype=np.float64)
             weight = None if task.weight is None else task.weight[part]
-            self._add(Task(X, task.y[part], weight), objective)
+            rows = Task(X, task.y[part], weight)
+            if plan is None:
+                self._add(rows, objective)
+            else:
+                X = np.ascontiguousarray(X)
+                plan.observe(X, rows.y, weight, self.array)
 
     def _add(self, task: Task, objective: Objective) -> None:
-        loss, bias, width = objective.loss, self._bias, self._origin.shape[1]
-        first = not self.n_rows
-        if first and bias:
-            level = 0.0 if loss.degree is None else np.median(task.y)
-            self._reference = np.concatenate([np.median(task.X, axis=0), [0.0, level]])
-        rows = task.loss(objective, len(self._origin))
+        loss, width = objective.loss, self._shapes["origin"][1]
+        reference, first = self._view("reference"), not self.n_rows
+        if first and self._bias:
+            reference[:-2] = np.median(task.X, axis=0)
+            reference[-1] = 0.0 if loss.degree is None else np.median(task.y)
+        candidates = self.candidates
+        rows = task.loss(objective, candidates.shape[1])
         before = self.n_rows + np.arange(len(task))
-        self.n_rows += len(task)
-        deviation = task.y - self._reference[-1]
+        self.array[0] += len(task)
+        deviation = task.y - reference[-1]
         powers = rows.weight[:, np.newaxis] * np.vander(deviation, 3, increasing=True)
-        self._powers = _added(self._powers, powers)
+        self._view("powers")[:] = _added(self._view("powers"), powers)
         if first:
-            self._spread = self._find_spread()
-        candidates = self.candidates.reshape(-1, width)
-        scores = np.einsum("ip,qp->iq", rows.design, candidates, optimize=False)
-        scores = scores.reshape(len(task), *self.candidates.shape[:2])
+            self._view("spread")[0] = self._find_spread()
+        z = np.zeros((len(task), self._shapes["sums"][1]))
+        z[:, : width - 1], z[:, width - 1] = task.X - reference[:-2], 1.0
+        levels = (
+            self._bias * candidates[..., -1] + candidates[..., :-1] @ reference[:-2]
+        )
+        about = np.concatenate([candidates[..., :-1], levels[..., np.newaxis]], axis=-1)
+        scores = np.einsum("ip,qkp->iqk", z[:, :width], about, optimize=False)
         losses = loss.value(rows.targets[:, np.newaxis], scores).sum(axis=2)
         losses *= (before * rows.weight)[:, np.newaxis]
-        self._losses = _added(self._losses, losses)
-        present = scores[:, self._leader]
-        slope, curvature = parabola(loss, rows.targets, present, self._spread)
-        response = present - _quotient(slope, curvature) - self._reference[-1]
-        z = np.ones((len(task), width + 1))
-        z[:, :-2] = task.X - self._reference[:-2]
+        self._view("losses")[:] = _added(self._view("losses"), losses)
+        present, spread = scores[:, int(self.array[3])], float(self._view("spread")[0])
+        slope, curvature = parabola(loss, rows.targets, present, spread)
+        response = present - reference[-1] - _quotient(slope, curvature)
         weights = rows.weight[:, np.newaxis] * curvature
-        for k, sums in enumerate(self._sums):
-            z[:, -1] = response[:, k]
+        for k, sums in enumerate(self._view("sums")):
+            z[:, width] = response[:, k]
             _kernels.add_products(z, np.ascontiguousarray(weights[:, k]), sums)
 
     def _find_spread(self) -> float:
         """Standard deviation of the targets; 1 where they do not vary."""
-        weight, total, squares = self._powers
+        weight, total, squares = self._view("powers")
         variance = (squares - total * total / weight) / weight
         return float(np.sqrt(variance)) if variance > 0 else 1.0
 
     def solve(self) -> None:
         """Solve for the minimisers of all rows so far."""
-        candidates = np.tile(self._origin, (len(self._penalties), 1, 1))
-        for k, sums in enumerate(self._sums):
-            if sums[-2, -2] > 0:
-                self._solve(sums, candidates[:, k])
-        self.candidates, self._latest = candidates, None
-        self._leader, self._spread = int(self._losses.argmin()), self._find_spread()
-        self._solved_at = self.n_rows
-        more = max(GROWTH, ROWS_PER_COEFFICIENT * len(self._sums[0]) / self.n_rows)
-        self._due_at = int(np.ceil((1.0 + more) * self.n_rows))
+        if _kernels.COMPILED:
+            self._compiled().solve(self.array)
+            return
+        width = self._shapes["origin"][1]
+        self.candidates[:] = self._view("origin")
+        for k, sums in enumerate(self._view("sums")):
+            upper = np.triu(sums[: width + 1, : width + 1])
+            if upper[-2, -2] > 0:
+                self._solve(upper + np.triu(upper, 1).T, self.candidates[:, k])
+        n_rows, best = self.n_rows, self._view("losses").argmin()
+        more = max(GROWTH, ROWS_PER_COEFFICIENT * (width + 1) / n_rows)
+        due_at = np.ceil((1.0 + more) * n_rows)
+        self._view("counts")[1:] = due_at, n_rows, best
+        self._view("spread")[0] = self._find_spread()
 
     def _solve(self, sums: Array, candidates: Array) -> None:
         """Move the candidates of one output, which are at the origin."""
-        reference, weight = self._reference[:-2], sums[-2, -2]
+        reference, weight = self._view("reference"), sums[-2, -2]
         mean = self._bias * sums[-2, :-2] / weight
         response = self._bias * sums[-2, -1] / weight
         products = sums[:-2, :-2] - weight * np.outer(mean, mean)
         pull = sums[:-2, -1] - weight * response * mean
         spread = np.sqrt(np.maximum(products.diagonal(), 0.0) / weight)
-        varied = spread > NOT_VARIED * np.abs(mean + reference)
+        varied = spread > NOT_VARIED * np.abs(mean + reference[:-2])
         if varied.any():
             size = spread[varied]
             start = candidates[0, :-1][varied]
             matrix = products[np.ix_(varied, varied)] / np.outer(size, size)
-            strength = self._penalties * (weight / self._powers[0])
-            systems = matrix + np.multiply.outer(strength, np.eye(len(size)))
+            strength = self._penalties * (weight / self._view("powers")[0])
             right = pull[varied] / size - matrix @ (start * size)
-            right = np.tile(right, (len(strength), 1))[..., np.newaxis]
-            moves = np.linalg.solve(systems, right)[..., 0] / size
-            candidates[:, :-1][:, varied] += moves
+            candidates[:, :-1][:, varied] += (
+                _solve_systems(matrix, strength, right) / size
+            )
         if self._bias:
-            level = response + self._reference[-1]
-            candidates[:, -1] = level - candidates[:, :-1] @ (mean + reference)
+            level = response + reference[-1]
+            candidates[:, -1] = level - candidates[:, :-1] @ (mean + reference[:-2])

@@ -10,7 +10,7 @@ KERNELS = {
     "_loops": ("LOSSES", "add_products", "encode_labels", "run_task", "score_rows"),
 }
 # Without a twin: `LOSSES`, the losses that these know, is empty in the NumPy module.
-COMPILED_ONLY = {"_loops": ("Plan", "learn_tasks")}
+COMPILED_ONLY = {"_loops": ("LeaderPlan", "Plan", "learn_tasks")}
 
 
 def _load(suffix: str) -> dict[str, Any]:

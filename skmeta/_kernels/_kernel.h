@@ -99,6 +99,18 @@ typedef struct {
                 double weight);
 } MetaStepSize;
 
+/* The minimiser of the losses of all rows so far, see `_row_leader.h`. */
+typedef struct {
+    enum LossCode loss;
+    double parameter, bias;
+    ptrdiff_t n_outputs, n_features, n_penalties;
+    const double *penalties;
+    double longest;   /* step of a response from the score, */
+    int is_scaled;    /* in deviations of the target, which has a unit */
+    int is_quadratic; /* the loss is its own parabola */
+    int is_steep;     /* a response may be beyond the minimum of the loss */
+} RowsRule;
+
 typedef struct {
     long long n_samples;
     double loss;
@@ -123,6 +135,8 @@ typedef struct {
                       * and the target; NULL without units */
     int phi_given;   /* not: the first task starts at zero in its units */
     double *moves; /* sum of the moves of phi, each times the number of its task */
+    const RowsRule *rows_rule; /* NULL: phi does not follow the rows */
+    double *leader;            /* the state of the minimiser */
     const double *own;
     const ptrdiff_t *own_index;
     ptrdiff_t n_own;
@@ -139,6 +153,10 @@ typedef struct {
     enum Outcome (*score_rows)(const Matrix *, const ptrdiff_t *index,
                                const double *parameters, ptrdiff_t n_parameters,
                                ptrdiff_t n_outputs, double *scores);
+    ptrdiff_t (*leader_size)(const RowsRule *); /* of its state */
+    /* of all rows of a dense X */
+    enum Outcome (*observe_rows)(const Data *, const RowsRule *, double *leader);
+    enum Outcome (*solve_leader)(const RowsRule *, double *leader);
     const StepSize *step_sizes; /* up to one without a name */
     const MetaStepSize *meta_step_sizes;
 } Kernel;

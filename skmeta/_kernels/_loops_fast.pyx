@@ -69,6 +69,14 @@ cdef extern from "_kernel.h":
         Py_ssize_t n_candidates, state_size
         Units units
 
+    ctypedef struct RowsRule:
+        LossCode loss
+        double parameter, bias
+        Py_ssize_t n_outputs, n_features, n_penalties
+        const double* penalties
+        double longest
+        int is_scaled, is_quadratic, is_steep
+
     ctypedef struct StepSize:
         const char* name
         int one_for_all
@@ -99,6 +107,8 @@ cdef extern from "_kernel.h":
         double* moments
         int phi_given
         double* moves
+        const RowsRule* rows_rule
+        double* leader
         const double* own
         const Py_ssize_t* own_index
         Py_ssize_t n_own
@@ -115,6 +125,9 @@ cdef extern from "_kernel.h":
             const Matrix*, const Py_ssize_t*, const double*, Py_ssize_t, Py_ssize_t,
             double*
         ) nogil
+        Py_ssize_t (*leader_size)(const RowsRule*)
+        Outcome (*observe_rows)(const Data*, const RowsRule*, double*) nogil
+        Outcome (*solve_leader)(const RowsRule*, double*) nogil
         const StepSize* step_sizes
         const MetaStepSize* meta_step_sizes
 
@@ -532,10 +545,87 @@ def _remake(ogd, arguments):
     return Plan(ogd, **arguments)
 
 
+cdef class LeaderPlan:
+    """The minimiser of the losses of all rows, as `_row_leader.py` specifies it.
+
+    Its state is one array, the argument of its methods.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of a parameter.
+    penalties : float64 ndarray
+    bias : float
+    loss : Loss or None
+        It has a compiled version. None: only `solve` will be called.
+    longest : float
+        The longest step of a response from its score,
+    is_scaled : bool
+        which is in deviations of the target.
+    is_quadratic : bool
+        Whether the loss is its own parabola.
+    is_steep : bool
+        Whether a response may be beyond the minimum of the loss.
+    """
+
+    cdef RowsRule rule
+    cdef object penalties
+    cdef Py_ssize_t size
+
+    def __cinit__(
+        self, shape, penalties, double bias, loss=None, double longest=1.0,
+        bint is_scaled=False, bint is_quadratic=False, bint is_steep=False,
+    ):
+        cdef RowsRule* rule = &self.rule
+        if loss is not None:
+            if loss.compiled not in LOSS_CODES:
+                raise ValueError(f"{loss!r} has no compiled version.")
+            rule.loss = <LossCode> <int> LOSS_CODES[loss.compiled]
+            rule.parameter = loss.parameter
+        n_outputs, width = shape
+        rule.n_outputs, rule.n_features, rule.bias = n_outputs, width - 1, bias
+        self.penalties = np.array(penalties, dtype=np.float64)
+        rule.n_penalties = len(self.penalties)
+        if rule.n_outputs < 1 or rule.n_features < 0 or rule.n_penalties < 1:
+            raise ValueError(f"There is no leader of {n_outputs} x {width} numbers.")
+        rule.penalties = doubles("penalties", self.penalties, ANY_SIZE)
+        rule.longest, rule.is_scaled = longest, is_scaled
+        rule.is_quadratic, rule.is_steep = is_quadratic, is_steep
+        self.size = kernel.leader_size(rule)
+
+    cdef double* read_state(self, state) except? NULL:
+        if state is None:
+            raise ValueError("The state of the leader is None.")
+        return writable("The state of the leader", state, self.size)
+
+    def observe(self, X, y, weight, state):
+        """Add rows, all of them finite and dense."""
+        cdef Data data
+        cdef Outcome outcome
+        cdef double* leader = self.read_state(state)
+        read_data(X, y, weight, None, &data)
+        if data.X.indices != NULL or data.X.n_features != self.rule.n_features:
+            raise ValueError(f"The leader cannot read X of shape {X.shape}.")
+        with nogil:
+            outcome = kernel.observe_rows(&data, &self.rule, leader)
+        if outcome < 0:
+            raise refusal(outcome)
+
+    def solve(self, state):
+        """Solve for the minimisers of all rows so far."""
+        cdef Outcome outcome
+        cdef double* leader = self.read_state(state)
+        with nogil:
+            outcome = kernel.solve_leader(&self.rule, leader)
+        if outcome < 0:
+            raise refusal(outcome)
+
+
 def learn_tasks(
     batch, Py_ssize_t first, Py_ssize_t last, Plan plan not None, phi, rule_state,
     meta_state, Py_ssize_t n_tasks, own, own_index, history, parameters, grad_sq,
-    moments=None, bint phi_given=True, moves=None,
+    moments=None, bint phi_given=True, moves=None, LeaderPlan leader=None,
+    leader_state=None,
 ):
     """Learn from tasks `first` to `last` - 1; return the first that failed, or `last`.
 
@@ -552,6 +642,9 @@ def learn_tasks(
     `moments` are those that the units are learned from, the array of a
     `skmeta._units.Moments`; they move with `phi`. Unless `phi_given`, the first task of
     all starts at zero in its units.
+
+    With a `leader`, whose state is `leader_state`, the rows of every task are added to
+    it, and `phi` moves to its minimiser whenever that is solved for.
 
     Raises ValueError where arrays do not fit together or X is corrupt. `phi` has not
     changed then; the states may hold the tasks before the first corrupt row.
@@ -599,6 +692,14 @@ def learn_tasks(
         tasks.moments = writable("moments", moments, 2 * data.X.n_features + 3)
         if tasks.moments == NULL or data.X.indices != NULL:
             raise ValueError("Units are learned from dense rows and from moments.")
+    tasks.rows_rule, tasks.leader = NULL, NULL
+    if leader is not None:
+        tasks.rows_rule = &leader.rule
+        tasks.leader = leader.read_state(leader_state)
+        if data.X.indices != NULL or tasks.grad_sq != NULL or size != (
+            leader.rule.n_outputs * (leader.rule.n_features + 1)
+        ):
+            raise ValueError("The leader does not fit X, phi or a meta-batch.")
     if tasks.grad_sq != NULL and (algorithm.n_candidates > 1 or tasks.moments != NULL):
         raise ValueError("A meta-batch has one candidate, and no units.")
     with nogil:

@@ -31,6 +31,7 @@
 #include "_in_units.h"
 #include "_step_sizes.h"
 #include "_touched.h"
+#include "_row_leader.h"
 
 static double *aligned_zeros(ptrdiff_t n, void **memory)
 {
@@ -100,6 +101,7 @@ typedef struct {
     double *raw_phi, *raw_own; /* the same, raw */
     double *moves;             /* raw, see `ManyTasks` */
     double *scratch;
+    double *leader_scratch, *natural; /* of the leader of the rows */
     int few;          /* whether the task touches few entries of phi */
     int theta_is_phi; /* and `average` is zero */
     double n_tasks;   /* learned so far, the present one included */
@@ -269,6 +271,28 @@ static void write_parameter(
     from_padded(learner, out, raw);
 }
 
+/* The leader learns the rows of a task; when it is due, the initialization moves there. */
+static enum Outcome follow_rows(Loop *loop, ptrdiff_t begin, ptrdiff_t end)
+{
+    const RowsRule *rule = loop->tasks->rows_rule;
+    double *state = loop->tasks->leader, *phi = loop->raw_phi, *target = loop->own;
+    Leader leader = leader_at(rule, state);
+    if (*leader.n_rows == 0.0) {
+        from_padded(&loop->learner, loop->natural, phi);
+        start_leader(rule, &leader, loop->natural);
+    }
+    if (observe_rows(loop->data, begin, end, rule, state, loop->leader_scratch) < 0)
+        return NO_MEMORY;
+    if (*leader.n_rows < *leader.due_at) return FINITE;
+    solve_leader(rule, state, loop->leader_scratch);
+    to_padded(&loop->learner, target, leading(rule, state));
+    for (ptrdiff_t j = 0; j < loop->learner.size; j++) {
+        loop->moves[j] += loop->n_tasks * (target[j] - phi[j]);
+        phi[j] = target[j];
+    }
+    return FINITE;
+}
+
 /* The rules and the shared initialization learn from a finished task. */
 static void finish_task(Loop *loop, const Run *leader, double weight, double share)
 {
@@ -354,7 +378,7 @@ static enum Outcome learn_task(Loop *loop, ptrdiff_t t)
         return FINITE;
     }
     finish_task(loop, leader, weight, share);
-    return FINITE;
+    return tasks->rows_rule ? follow_rows(loop, begin, end) : FINITE;
 }
 
 /* Whether tasks are made of rows of X, and known ones are in `own`. */
@@ -384,6 +408,10 @@ static ptrdiff_t take_memory(Loop *loop, double *memory)
     loop->raw_phi = in_units ? take(&memory, &size, parameter) : loop->phi;
     loop->raw_own = in_units ? take(&memory, &size, parameter) : loop->own;
     loop->scratch = take(&memory, &size, learner_scratch(&loop->learner));
+    if (tasks->rows_rule) {
+        loop->leader_scratch = take(&memory, &size, leader_scratch(tasks->rows_rule));
+        loop->natural = take(&memory, &size, loop->learner.natural);
+    }
     if (in_units) {
         for (ptrdiff_t t = tasks->first; t < tasks->last; t++) {
             const ptrdiff_t length = tasks->starts[t + 1] - tasks->starts[t];
@@ -446,6 +474,28 @@ static ptrdiff_t learn_tasks(
     return outcome < 0 ? outcome : t;
 }
 
+/* ---- the leader of the rows */
+
+static enum Outcome observe_all_rows(
+    const Data *data, const RowsRule *rule, double *leader)
+{
+    double *scratch = malloc((size_t)leader_scratch(rule) * sizeof(double));
+    if (!scratch) return NO_MEMORY;
+    const enum Outcome outcome =
+        observe_rows(data, 0, data->X.n_rows, rule, leader, scratch);
+    free(scratch);
+    return outcome;
+}
+
+static enum Outcome solve_leader_now(const RowsRule *rule, double *leader)
+{
+    double *scratch = malloc((size_t)leader_scratch(rule) * sizeof(double));
+    if (!scratch) return NO_MEMORY;
+    solve_leader(rule, leader, scratch);
+    free(scratch);
+    return FINITE;
+}
+
 /* ---- scores */
 
 static enum Outcome score_rows(
@@ -477,4 +527,6 @@ static enum Outcome score_rows(
     return outcome;
 }
 
-const Kernel KERNEL = {run_task, learn_tasks, score_rows, step_sizes, meta_step_sizes};
+const Kernel KERNEL = {run_task,    learn_tasks,      score_rows,
+                       leader_size, observe_all_rows, solve_leader_now,
+                       step_sizes,  meta_step_sizes};

@@ -7,6 +7,8 @@ VALUE_AND_SLOPE(absolute_error)
     return (NAMED(Loss)){ABSOLUTE(s), zero, SELECT(s > zero, one, below)};
 }
 
+CURVATURE(absolute_error) { return SPLAT(0.0); }
+
 PROXIMAL_SLOPE(absolute_error)
 {
     const REAL end = s / q, limit = SPLAT(weight);

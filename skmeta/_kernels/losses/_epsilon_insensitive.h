@@ -8,6 +8,8 @@ VALUE_AND_SLOPE(epsilon_insensitive)
     return (NAMED(Loss)){value, zero, SELECT(s > width, one, below)};
 }
 
+CURVATURE(epsilon_insensitive) { return SPLAT(0.0); }
+
 PROXIMAL_SLOPE(epsilon_insensitive)
 {
     const REAL width = SPLAT(p), limit = SPLAT(weight);

@@ -6,6 +6,8 @@ VALUE_AND_SLOPE(hinge)
     return (NAMED(Loss)){MAXIMUM(one - s, zero), zero, SELECT(s < one, -one, zero)};
 }
 
+CURVATURE(hinge) { return SPLAT(0.0); }
+
 PROXIMAL_SLOPE(hinge)
 {
     const REAL end = (SPLAT(1.0) - s) / q, limit = SPLAT(weight);

@@ -7,6 +7,8 @@ VALUE_AND_SLOPE(huber)
     return (NAMED(Loss)){value, SPLAT(0.0), CLIP(s, -limit, limit)};
 }
 
+CURVATURE(huber) { return SELECT(ABSOLUTE(s) <= SPLAT(p), SPLAT(1.0), SPLAT(0.0)); }
+
 PROXIMAL_SLOPE(huber)
 {
     const REAL limit = SPLAT(weight) * SPLAT(p);

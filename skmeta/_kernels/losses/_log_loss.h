@@ -7,6 +7,12 @@ VALUE_AND_SLOPE(log_loss)
     return (NAMED(Loss)){MAXIMUM(-s, zero), rest, slope};
 }
 
+CURVATURE(log_loss)
+{
+    const REAL rest = EXP(-ABSOLUTE(s));
+    return rest / ((1.0 + rest) * (1.0 + rest));
+}
+
 INLINE REAL NAMED(sigmoid)(REAL t)
 {
     REAL e = EXP(-ABSOLUTE(t));

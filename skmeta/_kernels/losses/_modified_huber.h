@@ -7,6 +7,12 @@ VALUE_AND_SLOPE(modified_huber)
     return (NAMED(Loss)){value, zero, SELECT(s < -one, -4.0 * one, -2.0 * below_one)};
 }
 
+CURVATURE(modified_huber)
+{
+    const REAL zero = SPLAT(0.0), one = SPLAT(1.0);
+    return SELECT(s < -one, zero, SELECT(s < one, 2.0 * one, zero));
+}
+
 PROXIMAL_SLOPE(modified_huber)
 {
     const REAL below_one = MAXIMUM(SPLAT(1.0) - s, SPLAT(0.0));

@@ -8,6 +8,8 @@ VALUE_AND_SLOPE(pinball)
     return (NAMED(Loss)){slope * s, zero, slope};
 }
 
+CURVATURE(pinball) { return SPLAT(0.0); }
+
 PROXIMAL_SLOPE(pinball)
 {
     const REAL end = s / q, low = SPLAT(-p * weight), high = SPLAT((1.0 - p) * weight);

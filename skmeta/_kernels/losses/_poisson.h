@@ -9,6 +9,8 @@ VALUE_AND_SLOPE(poisson)
     return (NAMED(Loss)){SPLAT(value), SPLAT(0.0), SPLAT(mean - y)};
 }
 
+CURVATURE(poisson) { return SPLAT(exp(FIRST(s))); }
+
 /* The end t of the step solves t + c exp(t) = s + c y. So v = c exp(t) solves
  * v + log(v) = x. Newton's method converges from any v below the root, and after one
  * step from elsewhere it is there. */

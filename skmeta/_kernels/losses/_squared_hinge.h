@@ -6,6 +6,8 @@ VALUE_AND_SLOPE(squared_hinge)
     return (NAMED(Loss)){below_one * below_one, zero, -2.0 * below_one};
 }
 
+CURVATURE(squared_hinge) { return SELECT(s < SPLAT(1.0), SPLAT(2.0), SPLAT(0.0)); }
+
 PROXIMAL_SLOPE(squared_hinge)
 {
     const REAL below_one = MAXIMUM(SPLAT(1.0) - s, SPLAT(0.0));
