@@ -10,6 +10,7 @@ import numpy as np
 from skmeta._kernels import mixed
 from skmeta._mixed._group import GroupSums, group_sums
 from skmeta._mixed._options import Options
+from skmeta._mixed._shrinkage import pooled_by_evidence
 from skmeta._mixed._statistics import Table
 
 Array = np.ndarray
@@ -38,6 +39,10 @@ class Problem:
     tasks : kernel object
     n : float
         Rows that the noise is learned from.
+    pooled : Pooled or None
+        The ridge regression whose prior the slopes have; None: they have none.
+    precision : ndarray of shape (p,)
+        Of this prior.
     """
 
     def __init__(self, table: Table, options: Options, *, between: bool):
@@ -54,6 +59,10 @@ class Problem:
             self.n_held - float(table.weights.sum()) * table.factors.shape[1]
         )
         self.n, self._moments = self.n_held, None
+        self.pooled = pooled_by_evidence(table) if options.learn_noise else None
+        self.precision = np.zeros(table.p)
+        if self.pooled is not None:
+            self.precision[:-1] = self.pooled.precision
         group = table.group
         if group is not None:
             self.n += group.n_residual
@@ -185,6 +194,8 @@ def evaluate(
         size, spread = mean.levels(problem.p)
         value -= 0.5 * (problem.q * np.log(tau) + size / tau)
         next_tau, tau_gain = tau_step(tau, size, spread, problem.q)
+    if problem.pooled is not None:
+        value -= 0.5 * float(problem.precision @ beta[: problem.p] ** 2)
     value += frozen.value
     if not np.isfinite(value):
         return None
@@ -251,11 +262,11 @@ class _Mean(NamedTuple):
         if group is not None:
             score = score + group.score(beta)
             information = information + group.information
-        ridge = np.empty(p + problem.q)
-        ridge[:p] = TINY * np.diag(information)[:p] + ~table.units.varies
-        ridge[p:] = 1.0 / tau
+        prior = np.append(problem.precision, np.full(problem.q, 1.0 / tau))
+        ridge = prior.copy()
+        ridge[:p] += TINY * np.diag(information)[:p] + ~table.units.varies
         V, log_det = _inverse(information + np.diag(ridge))
-        step = V @ (score - np.append(np.zeros(p), ridge[p:] * beta[p:]))
+        step = V @ (score - prior * beta)
         null, log_det_null = table.null, 0.0
         if null.shape[1]:
             unidentified = null.T @ (ridge[:p, np.newaxis] * null)

@@ -153,7 +153,9 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
     that persists is. The user guide gives the rule ("Isolated wrong values").
 
     If there are too few tasks to identify a part of the model, this part is not
-    estimated, and a warning says so.
+    estimated, and a warning says so. With fewer than four rows per coefficient, a
+    normal prior shrinks the standardised shared slopes, by an amount learned from the
+    rows.
 
     Memory grows by p (p + 3) / 2 numbers for every known task of p coefficients, or by
     its rows if these are fewer; `forget` frees it. Without labels, memory is bounded.

@@ -35,9 +35,14 @@ def start(problem: Problem) -> tuple[Point, Array]:
     """Point and mean from which a fit starts: ridge regression on all rows."""
     table, p = problem.table, problem.p
     gram, target = table.gram[:p, :p], table.gram[:p, p]
-    phi = np.linalg.solve(gram + table.mean_weight * np.eye(p), target)
-    squares = table.gram[p, p] - 2 * phi @ target + phi @ gram @ phi
-    variance = max(float(squares) / table.n_rows_all, 1e-10 * table.mean_weight)
+    pooled = problem.pooled
+    penalty = table.mean_weight if pooled is None else pooled.penalty
+    phi = np.linalg.solve(gram + penalty * np.eye(p), target)
+    if pooled is None:
+        squares = table.gram[p, p] - 2 * phi @ target + phi @ gram @ phi
+        variance = max(float(squares) / table.n_rows_all, 1e-10 * table.mean_weight)
+    else:
+        variance = pooled.noise
     if not problem.learn_noise:
         variance = 2.0
     entries = np.full(p, 0.5 * variance / table.mean_weight / p)
