@@ -105,12 +105,15 @@ html_theme_options = {
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "header_links_before_dropdown": 7,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "coming_from": []},
     "show_prev_next": True,
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {page: [] for page in ("index", "getting_started", "development")}
+# Pages that use the width of the window.
+html_sidebars = {
+    page: [] for page in ("index", "getting_started", "coming_from", "development")
+}
 
 
 def _skip_member(app, what, name, obj, skip, options):
