@@ -10,9 +10,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
+from time import perf_counter
 from typing import Any, TypeVar
 
-from joblib import Parallel, cpu_count, delayed, effective_n_jobs
+import numpy as np
+from joblib import cpu_count, effective_n_jobs
+from sklearn.utils.parallel import Parallel, delayed
 
 T = TypeVar("T")
 
@@ -21,6 +25,7 @@ T = TypeVar("T")
 WORTH_A_THREAD = 2_000_000  # multiplications, about 1 ms
 WORTH_A_TASK = 200_000  # multiplications that outweigh the calls of a task in Python
 WORTH_A_PROCESS = 0.1  # seconds
+CHUNKS_PER_WORKER = 4  # so that workers end at the same time
 
 
 def n_threads(n_jobs: int | None) -> int:
@@ -61,6 +66,53 @@ def in_threads(
     for other in others:
         other.result()
     return results
+
+
+def in_jobs(
+    function: Callable[..., T],
+    arguments: Sequence[tuple[Any, ...]],
+    n_jobs: int | None,
+    seconds: float,
+) -> list[T]:
+    """function(*one) for every tuple of arguments, by joblib if that pays.
+
+    `seconds` is about the time of all calls, see `timed`.
+    """
+    if seconds >= WORTH_A_PROCESS and effective_n_jobs(n_jobs) > 1:
+        return in_processes(function, arguments, n_jobs)
+    with one_blas_thread():
+        return [function(*one) for one in arguments]
+
+
+def timed(function: Callable[..., T], *arguments: Any) -> tuple[T, float]:
+    """function(*arguments), and the seconds that it took."""
+    with one_blas_thread():
+        begin = perf_counter()
+        return function(*arguments), perf_counter() - begin
+
+
+def chunks_of(n_items: int, n_jobs: int | None) -> list[tuple[int, int]]:
+    """Chunks for `in_jobs` of all items except the first: (first, last + 1)."""
+    n_chunks = min(CHUNKS_PER_WORKER * effective_n_jobs(n_jobs), n_items - 1)
+    edges = np.linspace(1, n_items, n_chunks + 1).astype(int).tolist()
+    return list(pairwise(edges))
+
+
+def map_items(
+    function: Callable[..., T], items: Sequence[Any], n_jobs: int | None, *shared: Any
+) -> list[T]:
+    """function(item, *shared) for every item, by joblib in chunks if that pays."""
+    if len(items) < 2:
+        return _of_each(function, items, *shared)
+    first, seconds = timed(function, items[0], *shared)
+    parts = chunks_of(len(items), n_jobs)
+    arguments = [(function, items[slice(*part)], *shared) for part in parts]
+    found = in_jobs(_of_each, arguments, n_jobs, seconds * (len(items) - 1))
+    return [first, *(one for part in found for one in part)]
+
+
+def _of_each(function: Callable[..., T], items: Sequence[Any], *shared: Any) -> list[T]:
+    return [function(item, *shared) for item in items]
 
 
 def in_processes(

@@ -134,3 +134,10 @@ def _reported(estimator: Any, n_steps: int, data: dict[str, Any]) -> Iterator[Pr
         root = estimator._init_callback_context(max_subtasks=n_steps)
         root.call_on_fit_task_begin(estimator=estimator, **data)
         yield Progress(estimator, root, data)
+
+
+def take(X: Any, rows: np.ndarray) -> Any:
+    """Rows of a table, a list, an array or a sparse matrix."""
+    if isinstance(X, np.ndarray):  # in a tenth of the time
+        return X[rows]
+    return _safe_indexing(X, rows)

@@ -16,8 +16,7 @@ from sklearn.metrics import r2_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from third_party.flat_learner import BumpRegressor
 
-from skmeta import FMRLClassifier, FMRLRegressor
-from skmeta._fmrl import _loop
+from skmeta import FMRLClassifier, FMRLRegressor, _parallel
 from skmeta._learners._mlp import LayeredCoordinates, split
 from skmeta.datasets import make_task_classification, make_task_regression
 from skmeta.linear_model import FlatLearner, Objective, OGDRegressor
@@ -400,7 +399,7 @@ def test_one_call_per_task_equals_fit(model):
 @each_model
 def test_results_do_not_depend_on_n_jobs(model, monkeypatch):
     X, y, tasks = regression()
-    monkeypatch.setattr(_loop, "WORTH_A_PROCESS", 0.0)
+    monkeypatch.setattr(_parallel, "WORTH_A_PROCESS", 0.0)
     fitted = []
     for n_jobs in (None, 2, 3):
         one = clone(model).set_params(n_jobs=n_jobs, meta_batch_size=5)
@@ -418,7 +417,7 @@ def test_results_do_not_depend_on_n_jobs(model, monkeypatch):
 def test_results_of_processes_are_the_same(monkeypatch):
     """Also if products are large enough for several threads of BLAS."""
     X, y, tasks = make_task_regression(6, 600, 100, random_state=0)
-    monkeypatch.setattr(_loop, "WORTH_A_PROCESS", 0.0)
+    monkeypatch.setattr(_parallel, "WORTH_A_PROCESS", 0.0)
     network = MLPRegressor(hidden_layer_sizes=(300, 200), max_iter=2)
     model = FMRLRegressor(network, meta_batch_size=6, random_state=0)
     one = clone(model).fit(X, y, tasks=tasks).partial_fit(X, y, tasks=tasks + 3)

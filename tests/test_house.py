@@ -71,6 +71,7 @@ WITHOUT_ESTIMATORS = {
     "_checks",
     "_frames",
     "_labels",
+    "_parallel",
     "_saving",
     "_sklearn",
     "_solvers",

@@ -8,8 +8,7 @@ from joblib import parallel_config
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
-from skmeta import FMRLClassifier, FMRLRegressor
-from skmeta._fmrl import _loop
+from skmeta import FMRLClassifier, FMRLRegressor, _parallel
 from skmeta.datasets import make_task_regression
 
 REASON = 'torch and skorch are not installed: pip install "skmeta[torch]"'
@@ -187,7 +186,7 @@ def test_a_network_is_adapted_and_a_stream_equals_fit(network, data):
 
 def test_results_do_not_depend_on_n_jobs(data, monkeypatch):
     X, y, tasks = data
-    monkeypatch.setattr(_loop, "WORTH_A_PROCESS", 0.0)
+    monkeypatch.setattr(_parallel, "WORTH_A_PROCESS", 0.0)
     model = FMRLRegressor(
         REGRESSORS["plain"], standardize=False, meta_batch_size=4, random_state=0
     )

@@ -360,7 +360,7 @@ class BaseFMRL(BaseMeta):
                 f"{type(inner_estimator(self)).__name__} reports no losses, gradients "
                 "or objective: guarantees need an estimator of skmeta.linear_model."
             )
-        return replay(state, reading, self.meta_batch_size)
+        return replay(state, reading, self.meta_batch_size, self.n_jobs)
 
     # ---- using what was learned
 
@@ -434,7 +434,9 @@ class BaseFMRL(BaseMeta):
         task, reading = self._read_new_task(X, y, sample_weight, learned)
         algorithm, classes = learned.algorithm, learned.target.classes
         unchanged = self._check_parameters()
-        current = self._configured(reading.shape, classes, unchanged).algorithm
+        # stored for the next call; it describes the parameters, not what was learned
+        self._configuration = self._configured(reading.shape, classes, unchanged)
+        current = self._configuration.algorithm
         if type(current.step_size) is type(algorithm.step_size):
             algorithm.check_same_layout(current)
             algorithm = current

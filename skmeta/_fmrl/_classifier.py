@@ -132,10 +132,11 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         Whether the parameters of labelled tasks are stored. If not, every task is
         unknown to `predict`.
     n_jobs : int, default=None
-        Number of parallel jobs for the tasks of a meta-batch and for the optima of
-        `task_parameter='optimum'`, where there is enough work: threads or, for networks
-        and other learners in Python, processes. With ``meta_batch_size=1``, tasks are
-        learned one after another and cannot run in parallel. None is one unless in a
+        Number of parallel jobs for the tasks of a meta-batch, for the optima of
+        `task_parameter='optimum'` and for those of a
+        :func:`~skmeta.metrics.regret_report`, where there is enough work: threads or,
+        for networks and other work in Python, processes. With ``meta_batch_size=1``,
+        tasks are learned one after another and cannot run in parallel. None is one unless in a
         :func:`joblib.parallel_config` context, -1 all processors. Results do not depend
         on it.
     warm_start : bool, default=False

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import effective_n_jobs
 
 from skmeta import _kernels
 from skmeta._batch import Batch, Objective
@@ -22,20 +20,19 @@ from skmeta._fmrl._state import HISTORY, Draw, State
 from skmeta._fmrl._task_parameter import Run, TaskParameter
 from skmeta._learners._protocol import check_outcome
 from skmeta._parallel import (
-    WORTH_A_PROCESS,
+    CHUNKS_PER_WORKER,
     WORTH_A_TASK,
     WORTH_A_THREAD,
-    in_processes,
+    chunks_of,
+    in_jobs,
     in_threads,
     n_threads,
-    one_blas_thread,
+    timed,
 )
 from skmeta._sparse import check_indices
 from skmeta._step_matrices import diagonal
 from skmeta._units import Coordinates
 from skmeta.step_size import StepSize
-
-CHUNKS_PER_THREAD = 4  # so that threads end at the same time
 
 
 class KnownStarts(NamedTuple):
@@ -579,18 +576,11 @@ def map_chunks(
         worth = max(WORTH_A_THREAD, n_tasks * per_task)
         if work < worth or n_threads(n_jobs) == 1:
             return [tasks.run_chunk(k, 0, n_tasks)]
-        size = -(-n_tasks // (CHUNKS_PER_THREAD * n_threads(n_jobs)))
+        size = -(-n_tasks // (CHUNKS_PER_WORKER * n_threads(n_jobs)))
         edges = [*range(0, n_tasks, size), n_tasks]
         chunks = [(k, first, last) for first, last in pairwise(edges)]
         return in_threads(tasks.run_chunk, chunks, n_jobs)
-    n_workers = effective_n_jobs(n_jobs)
-    with one_blas_thread():
-        begin = perf_counter()
-        done = [tasks.run_chunk(k, 0, 1)]
-        seconds = (perf_counter() - begin) * (n_tasks - 1)
-        if seconds < WORTH_A_PROCESS or n_workers == 1:
-            return [*done, tasks.run_chunk(k, 1, n_tasks)]
-    n_chunks = min(n_workers, n_tasks - 1)
-    edges = np.linspace(1, n_tasks, n_chunks + 1).astype(int).tolist()
-    parts = [(tasks.part(*one), k, *one) for one in pairwise(edges)]
-    return done + in_processes(MetaBatch.run_chunk, parts, n_jobs)
+    one, seconds = timed(tasks.run_chunk, k, 0, 1)
+    parts = [(tasks.part(*part), k, *part) for part in chunks_of(n_tasks, n_jobs)]
+    seconds *= n_tasks - 1
+    return [one, *in_jobs(MetaBatch.run_chunk, parts, n_jobs, seconds)]

@@ -12,7 +12,9 @@ from skmeta._meta._input import Reading
 from skmeta._meta._record import Record
 
 
-def replay(state: State, reading: Reading, meta_batch_size: int) -> Iterator[Record]:
+def replay(
+    state: State, reading: Reading, meta_batch_size: int, n_jobs: int | None
+) -> Iterator[Record]:
     """Learn from tasks as `learn` does, and yield a `Record` of each.
 
     Raises
@@ -24,11 +26,11 @@ def replay(state: State, reading: Reading, meta_batch_size: int) -> Iterator[Rec
     objective = algorithm.learner.objective
     parameter = algorithm.task_parameter
     if not algorithm.standardize:
-        parameter = parameter.prepared(batch, objective, state.phi, 1)
+        parameter = parameter.prepared(batch, objective, state.phi, n_jobs)
     for first in range(0, batch.n_tasks, meta_batch_size):
         last = min(first + meta_batch_size, batch.n_tasks)
         tasks = MetaBatch(state, batch, None, parameter, first, last)
-        tasks.run(1)
+        tasks.run(n_jobs)
         for t, reason in tasks.bad:
             raise ValueError(reading.problem(t, reason))
         parameters = tasks.raw_parameters()

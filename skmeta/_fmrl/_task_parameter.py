@@ -8,7 +8,7 @@ import numpy as np
 
 from skmeta._batch import Batch, Objective, Task
 from skmeta._learners._protocol import Capability, InnerLearner, Outcome
-from skmeta._parallel import WORTH_A_THREAD, in_threads, n_threads
+from skmeta._parallel import WORTH_A_TASK, in_threads, map_items
 
 
 class Run(NamedTuple):
@@ -129,15 +129,14 @@ class Optimum(TaskParameter):
         assert objective is not None
         if not objective.loss.is_strict:
             return self
-        numbers = np.arange(batch.n_tasks)
-        n_chunks = min(n_threads(n_jobs), len(numbers))
+        numbers = range(batch.n_tasks)
         work = len(batch.y) * len(phi) * phi.shape[1] ** 2
-        if work < WORTH_A_THREAD or n_chunks == 1:
-            return PreparedOptimum(_solve(batch, objective, phi, numbers))
-        chunks = np.array_split(numbers, n_chunks)
-        arguments = [(batch, objective, phi, chunk) for chunk in chunks]
-        found = in_threads(_solve, arguments, n_jobs)
-        return PreparedOptimum([one for chunk in found for one in chunk])
+        if work < batch.n_tasks * WORTH_A_TASK:  # Python holds the lock for longer
+            return PreparedOptimum(
+                map_items(_solve, numbers, n_jobs, batch, objective, phi)
+            )
+        arguments = [(t, batch, objective, phi) for t in numbers]
+        return PreparedOptimum(in_threads(_solve, arguments, n_jobs))
 
 
 class PreparedOptimum(Optimum):
@@ -169,14 +168,9 @@ class PreparedOptimum(Optimum):
 
 
 def _solve(
-    batch: Batch, objective: Objective, phi: np.ndarray, numbers: np.ndarray
-) -> list[str | tuple[np.ndarray, np.ndarray | None]]:
-    return [_solve_one(batch.task(t), objective, phi) for t in numbers]
-
-
-def _solve_one(
-    task: Task, objective: Objective, phi: np.ndarray
+    t: int, batch: Batch, objective: Objective, phi: np.ndarray
 ) -> str | tuple[np.ndarray, np.ndarray | None]:
+    task = batch.task(t)
     if not task.is_finite:
         return "its rows are not finite"
     loss = task.loss(objective, len(phi))

@@ -73,9 +73,10 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         Whether labelled tasks are stored. If not, every task is unknown to `predict`,
         and memory does not grow with the number of tasks.
     n_jobs : int, default=None
-        Number of parallel jobs for chunks of tasks, where there is enough work. None
-        is one unless in a :func:`joblib.parallel_config` context, -1 all processors.
-        Results do not depend on it.
+        Number of parallel jobs for chunks of tasks, and for the optima of a
+        :func:`~skmeta.metrics.regret_report`, where there is enough work. None is one
+        unless in a :func:`joblib.parallel_config` context, -1 all processors. Results
+        do not depend on it.
     warm_start : bool, default=False
         Whether `fit` adds its rows to those of earlier calls.
     verbose : int, default=0

@@ -13,6 +13,8 @@ from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skmeta._parallel import map_items
+from skmeta._sklearn import take
 from skmeta._steps import final_estimator, last_step
 from skmeta.inspection._shared import (
     check_counts,
@@ -23,7 +25,6 @@ from skmeta.inspection._shared import (
     new_axes,
     place_legend,
     split_tasks,
-    take,
 )
 
 
@@ -108,6 +109,7 @@ class FewShotDisplay:
         n_shots: Iterable[int] = (0, 1, 2, 4, 8),
         scoring: str | Callable | None = None,
         baselines: Mapping[str, Any] | None = None,
+        n_jobs: int | None = None,
         label: str | None = None,
         ax: Any = None,
     ) -> Self:
@@ -135,6 +137,11 @@ class FewShotDisplay:
         baselines : dict of str to fitted estimator, default=None
             Estimators that do not adapt, by name, scored on the same rows. They get the
             features only or, beside a pipeline, the rows as they are.
+        n_jobs : int, default=None
+            Number of processes, or of what :func:`joblib.parallel_config` names, that
+            adapt to tasks and score them, if they take more than 0.1 s in all; -1: one
+            per processor; None: 1, unless `parallel_config` says otherwise. Scores do
+            not depend on it.
         label : str, default=None
             Name of the estimator in the legend. None: the name of its class.
         ax : matplotlib Axes, default=None
@@ -166,13 +173,9 @@ class FewShotDisplay:
         rows, n_left_out = long_enough(rows, shots[-1] + 1)
         baselines = dict(baselines or {})
         score = check_scoring(model, scoring=scoring)
-        scores = np.empty((len(rows), len(shots) + len(baselines)))
-        for i, task in enumerate(rows):
-            last = task[shots[-1] :]
-            scores[i, : len(shots)] = _task_scores(model, score, shots, X, y, task)
-            scores[i, len(shots) :] = [
-                score(one, take(raw, last), y[last]) for one in baselines.values()
-            ]
+        others = list(baselines.values())
+        data = model, score, shots, X, y, raw, others
+        scores = np.array(map_items(_task_scores, rows, n_jobs, *data), dtype=float)
         _check_scores(scores, shots)
         display = cls(
             n_shots=shots,
@@ -225,14 +228,22 @@ class FewShotDisplay:
 
 
 def _task_scores(
-    model: Any, score: Any, shots: np.ndarray, X: Any, y: np.ndarray, task: np.ndarray
+    task: np.ndarray,
+    model: Any,
+    score: Any,
+    shots: np.ndarray,
+    X: Any,
+    y: np.ndarray,
+    raw: Any,
+    others: list[Any],
 ) -> list[float]:
-    """Scores on the last rows of a task, for every number of shots."""
+    """On the last rows of a task: for every number of shots, and of the others."""
     last = task[shots[-1] :]
     adapted = (
         model.adapt(take(X, task[:k]), y[task[:k]]) if k else model for k in shots
     )
-    return [score(one, take(X, last), y[last]) for one in adapted]
+    scores = [score(one, take(X, last), y[last]) for one in adapted]
+    return scores + [score(one, take(raw, last), y[last]) for one in others]
 
 
 def _check_scores(scores: np.ndarray, shots: np.ndarray) -> None:

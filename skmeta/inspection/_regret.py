@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone, is_classifier
 
+from skmeta._sklearn import take
 from skmeta._steps import last_step
 from skmeta.inspection._shared import (
     check_counts,
@@ -21,7 +22,6 @@ from skmeta.inspection._shared import (
     new_axes,
     place_legend,
     split_tasks,
-    take,
 )
 from skmeta.metrics import RegretReport, regret_report
 

@@ -54,11 +54,6 @@ def split_tasks(
     return model, X, targets, np.split(rows, starts[1:-1])
 
 
-def take(X: Any, rows: np.ndarray) -> Any:
-    """Rows of a frame, an array or a sparse matrix."""
-    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
-
-
 def long_enough(
     rows: Sequence[np.ndarray], n_rows: int
 ) -> tuple[list[np.ndarray], int]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
+from skmeta._parallel import map_items
 from skmeta._step_matrices import diagonal
 from skmeta._steps import last_step
 from skmeta.metrics._bounds import (
@@ -88,8 +90,8 @@ def omniscient(
     >>> bool(best.radius < 1e-9)
     True
     """
-    records = _replay(estimator, X, y, tasks)
-    comparators, ball_radius, _ = _hindsight(records, radius)
+    records, n_jobs = _replay(estimator, X, y, tasks)
+    comparators, ball_radius, _ = _hindsight(records, radius, n_jobs)
     optima = np.array([one.parameter for one in comparators])
     V, distance = task_similarity(optima)
     return Bunch(
@@ -367,7 +369,8 @@ def regret_report(
         `FMRLClassifier` or `FMRLRegressor` with an inner learner of
         :mod:`skmeta.linear_model`, `MixedEffectsClassifier` or `MixedEffectsRegressor`.
         It need not be fitted. The steps of a pipeline before its last one transform X
-        as they were fitted; if one is not fitted, clones of all are fitted to X.
+        as they were fitted; if one is not fitted, clones of all are fitted to X. Its
+        `n_jobs` acts on the optima of the tasks.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Features of all tasks.
     y : array-like of shape (n_samples,)
@@ -413,23 +416,24 @@ def regret_report(
     >>> report.task_averaged_regret < report.certificate
     True
     """
-    records = _replay(estimator, X, y, tasks)
+    records, n_jobs = _replay(estimator, X, y, tasks)
     shape = (len(records), *records[0].start.shape)
     if optima is None:
-        comparators, ball_radius, n_without = _hindsight(records, radius)
+        comparators, ball_radius, n_without = _hindsight(records, radius, n_jobs)
     elif radius is not None:
         raise ValueError("Pass optima or radius, not both.")
     else:
         given = _check_parameters("optima", optima, shape, records)
         comparators = [r.at(one) for r, one in zip(records, given, strict=True)]
         ball_radius, n_without = np.inf, 0
-    terms = np.array([_terms(*pair) for pair in zip(records, comparators, strict=True)])
+    pairs = list(zip(records, comparators, strict=True))
+    terms = np.array(map_items(_terms, pairs, n_jobs))
     n_samples = np.array([one.n_samples for one in records])
     task_parameters = np.array([one.parameter for one in records])
-    given_path, dynamic = None, (np.nan, np.nan)
+    dynamic = np.nan, np.nan
     if path is not None:
-        given_path = _check_parameters("path", path, shape, [])
-        dynamic = _dynamic_terms(records, task_parameters, given_path)
+        path = _check_parameters("path", path, shape, [])
+        dynamic = _dynamic_terms(records, task_parameters, path)
     return RegretReport(
         labels=[one.label for one in records],
         n_samples=n_samples,
@@ -443,14 +447,17 @@ def regret_report(
         radius=ball_radius,
         n_without_optimum=n_without,
         task_parameters=task_parameters,
-        path=given_path,
+        path=path,
         dynamic_regret=dynamic[0],
         dynamic_bound=dynamic[1],
         guarantee=_bound_of(records[0]),
     )
 
 
-def _replay(estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike | None) -> list[Any]:
+def _replay(
+    estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike | None
+) -> tuple[list[Any], int | None]:
+    """The records of the tasks, and the `n_jobs` of the estimator."""
     estimator, X, tasks = last_step(estimator, X, y, tasks)
     if not callable(getattr(estimator, "replay", None)):
         raise TypeError(
@@ -458,7 +465,7 @@ def _replay(estimator: Any, X: Any, y: ArrayLike, tasks: ArrayLike | None) -> li
             "meta-estimator, such as FMRLRegressor or MixedEffectsRegressor, or a "
             f"pipeline that ends with one. Got {estimator!r}."
         )
-    return list(estimator.replay(X, y, tasks))
+    return list(estimator.replay(X, y, tasks)), getattr(estimator, "n_jobs", None)
 
 
 def _root_mean_square(records: list[Any], n_samples: int) -> float:
@@ -468,7 +475,7 @@ def _root_mean_square(records: list[Any], n_samples: int) -> float:
 
 
 def _hindsight(
-    records: list[Any], radius: float | None
+    records: list[Any], radius: float | None, n_jobs: int | None
 ) -> tuple[list[Any], float, int]:
     """The best parameters, the radius of their ball, and the tasks without an optimum.
 
@@ -476,7 +483,7 @@ def _hindsight(
     """
     largest = min(one.radius for one in records)
     if radius is None:
-        optima = [one.optimum() for one in records]
+        optima = map_items(methodcaller("optimum"), records, n_jobs)
         n_without = sum(one is None for one in optima)
         if not n_without:
             return optima, np.inf, 0
@@ -491,7 +498,8 @@ def _hindsight(
                 f"radius={radius} is larger than that of the estimator, {largest}, and "
                 "the bounds hold in its ball only: pass a smaller radius, or None."
             )
-    return [one.best_in_ball(radius) for one in records], float(radius), n_without
+    best = map_items(methodcaller("best_in_ball", radius), records, n_jobs)
+    return best, float(radius), n_without
 
 
 def _bound_of(record: Any) -> str:
@@ -499,8 +507,12 @@ def _bound_of(record: Any) -> str:
     return record.guarantee if record.guarantee in BOUNDS else "G1"
 
 
-def _terms(record: Any, comparator: Any) -> tuple[float, float]:
-    """The two terms of the bound, raw; NaN for a learner without step sizes."""
+def _terms(pair: tuple[Any, Any]) -> tuple[float, float]:
+    """The two terms of the bound of a record against a comparator, raw.
+
+    NaN for a learner without step sizes.
+    """
+    record, comparator = pair
     bound = BOUNDS.get(record.guarantee, regret_bound)
     if record.guarantee not in BOUNDS and not np.isfinite(record.step_size).all():
         return np.nan, np.nan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from copy import copy
-from itertools import pairwise
+from itertools import islice, pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -25,7 +25,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import column_or_1d
 
 from skmeta._labels import names_of, split_column, split_labels
-from skmeta._sklearn import _safe_indexing
+from skmeta._parallel import in_jobs, timed
+from skmeta._sklearn import take
 from skmeta.model_selection._split import check_integer, rows_of_tasks
 
 
@@ -38,6 +39,7 @@ def few_shot_scores(
     shots: Iterable[int] = (0, 1, 2, 4),
     cv: Any = None,
     scoring: str | Callable | Collection | None = None,
+    n_jobs: int | None = None,
 ) -> Bunch:
     """Cross-validated scores on new tasks, against the number of rows to adapt to.
 
@@ -67,6 +69,12 @@ def few_shot_scores(
     scoring : str, callable, list, tuple or dict, default=None
         As in :func:`sklearn.model_selection.cross_validate`. None: `score` of the
         estimator, which is R^2 or the accuracy.
+    n_jobs : int, default=None
+        Number of processes, or of what :func:`joblib.parallel_config` names, that learn
+        splits and then score every split and number of shots; -1: one per processor;
+        None: 1, unless `parallel_config` says otherwise. The first split is learned
+        before others are distributed, which they are if all takes more than about
+        0.1 s. Scores do not depend on it.
 
     Returns
     -------
@@ -117,14 +125,21 @@ def few_shot_scores(
     labels, codes, _ = rows_of_tasks(labels, X, y)
     X, targets = indexable(X, column_or_1d(y))
     scorer = check_scoring(parts.model, scoring=scoring)
+    most = counts[-1]
+    to_learn = [
+        (parts, X, targets, labels, train, test, *_tasks_to_score(codes[test], most))
+        for train, test in _hold_out(cv, X, targets, labels, codes)
+    ]
+    first, seconds = timed(_learn_split, *to_learn[0])
+    seconds *= len(to_learn) - 1
+    seconds += sum(len(one[-2]) for one in to_learn) * _time_to_adapt(first, counts)
+    splits = [first, *in_jobs(_learn_split, to_learn[1:], n_jobs, seconds)]
+    to_score = [(s, k, most, scorer) for s in splits for k in counts]
+    entries = in_jobs(_score_split, to_score, n_jobs, seconds)
     columns: dict[str, list[Any]] = {}
-    for split, (train, test) in enumerate(_hold_out(cv, X, targets, labels, codes)):
-        learned = parts.learn(_safe_indexing(X, train), targets[train], labels[train])
-        features = learned.features(_safe_indexing(X, test))
-        held_out = features, targets[test], codes[test]
-        for entry in _score_split(learned, *held_out, counts, scorer):
-            for name, value in {"split": split, **entry}.items():
-                columns.setdefault(name, []).append(value)
+    for number, entry in enumerate(entries):
+        for name, value in {"split": number // len(counts), **entry}.items():
+            columns.setdefault(name, []).append(value)
     return Bunch(**{name: np.array(values) for name, values in columns.items()})
 
 
@@ -219,43 +234,102 @@ def _hold_out(
         yield np.sort(train), np.sort(test)
 
 
-def _score_split(
+class _Split(NamedTuple):
+    """What was learned from the training set, and the tasks of the test set.
+
+    Attributes
+    ----------
+    model : estimator
+        Which takes all rows for those of unknown tasks.
+    X, y : array-like and ndarray
+        Features, as the model takes them, and targets of the test set.
+    tasks : list of ndarray
+        The row numbers of every task that is scored.
+    names : list
+        Their labels.
+    n_left_out : int
+        Number of the other tasks.
+    """
+
+    model: Any
+    X: Any
+    y: np.ndarray
+    tasks: list[np.ndarray]
+    names: list[Any]
+    n_left_out: int
+
+    def adapted(self, count: int, n_tasks: int | None = None) -> list[Any]:
+        """The models of the first tasks, adapted to the first rows of each."""
+        models, tasks = [], zip(self.tasks, self.names, strict=True)
+        for task, name in islice(tasks, n_tasks):
+            rows = task[:count]
+            try:
+                models.append(self.model.adapt(take(self.X, rows), self.y[rows]))
+            except ValueError as error:
+                raise ValueError(
+                    f"The estimator cannot adapt to the first {count} rows of the "
+                    f"held-out task {name!r}. {error}"
+                ) from error
+        return models
+
+
+def _tasks_to_score(codes: np.ndarray, most: int) -> tuple[list[np.ndarray], int]:
+    """Row numbers of the tasks with a row after the shots; the number of the others."""
+    order = np.argsort(codes, kind="stable")
+    all_tasks = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    tasks = [task for task in all_tasks if len(task) > most]
+    if not tasks:
+        raise ValueError(
+            f"No held-out task of a split has a row after the first {most}; the "
+            f"longest has {max(map(len, all_tasks))}. Choose fewer shots."
+        )
+    return tasks, len(all_tasks) - len(tasks)
+
+
+def _learn_split(
     parts: _Parts,
     X: Any,
     y: np.ndarray,
-    codes: np.ndarray,
-    shots: list[int],
-    scorer: Callable,
-) -> Iterator[dict[str, Any]]:
-    """The entries of one split, for every number of shots; `X` are features."""
-    order = np.argsort(codes, kind="stable")
-    all_tasks = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    tasks = [task for task in all_tasks if len(task) > shots[-1]]
-    if not tasks:
-        raise ValueError(
-            f"No held-out task of a split has a row after the first {shots[-1]}; the "
-            f"longest has {max(map(len, all_tasks))}. Choose fewer shots."
-        )
-    query = np.concatenate([task[shots[-1] :] for task in tasks])
-    edges = np.cumsum([0] + [len(task) - shots[-1] for task in tasks])
-    to_score = _safe_indexing(X, query), y[query]
-    model = parts.without_labels()
-    pooled = _AdaptedClassifiers if is_classifier(model) else _AdaptedRegressors
-    for count in shots:
-        scored = model
-        if count:
-            first = [task[:count] for task in tasks]
-            adapted = [model.adapt(_safe_indexing(X, rows), y[rows]) for rows in first]
-            scored = pooled(adapted, edges)
-        score = scorer(scored, *to_score)
-        names = score if isinstance(score, dict) else {"score": score}
-        yield {
-            "n_shots": count,
-            **{f"test_{name}": value for name, value in names.items()},
-            "n_tasks": len(tasks),
-            "n_samples": len(query),
-            "n_left_out": len(all_tasks) - len(tasks),
-        }
+    labels: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    tasks: list[np.ndarray],
+    n_left_out: int,
+) -> _Split:
+    learned = parts.learn(take(X, train), y[train], labels[train])
+    features = learned.features(take(X, test))
+    names = names_of(labels[test[[task[0] for task in tasks]]])
+    model = learned.without_labels()
+    return _Split(model, features, y[test], tasks, names, n_left_out)
+
+
+def _time_to_adapt(split: _Split, shots: list[int]) -> float:
+    """The seconds that one task takes, for all numbers of shots."""
+    if not shots[-1]:
+        return 0.0
+    return timed(split.adapted, shots[-1], 1)[1] * np.count_nonzero(shots)
+
+
+def _score_split(
+    split: _Split, count: int, most: int, scorer: Callable
+) -> dict[str, Any]:
+    """The entries of one split for one number of shots."""
+    model, X, y, tasks, _, n_left_out = split
+    query = np.concatenate([task[most:] for task in tasks])
+    scored = model
+    if count:
+        edges = np.cumsum([0] + [len(task) - most for task in tasks])
+        pooled = _AdaptedClassifiers if is_classifier(model) else _AdaptedRegressors
+        scored = pooled(split.adapted(count), edges)
+    score = scorer(scored, take(X, query), y[query])
+    names = score if isinstance(score, dict) else {"score": score}
+    return {
+        "n_shots": count,
+        **{f"test_{name}": value for name, value in names.items()},
+        "n_tasks": len(tasks),
+        "n_samples": len(query),
+        "n_left_out": n_left_out,
+    }
 
 
 def _all_have(method: str) -> Callable[[Any], bool]:
@@ -276,7 +350,7 @@ class _Adapted(BaseEstimator):
         blocks = pairwise(self.edges)
         return np.concatenate(
             [
-                getattr(model, method)(_safe_indexing(X, np.arange(*block)))
+                getattr(model, method)(take(X, np.arange(*block)))
                 for model, block in zip(self.models, blocks, strict=True)
             ]
         )
