@@ -426,8 +426,7 @@ def regret_report(
         given = _check_parameters("optima", optima, shape, records)
         comparators = [r.at(one) for r, one in zip(records, given, strict=True)]
         ball_radius, n_without = np.inf, 0
-    pairs = list(zip(records, comparators, strict=True))
-    terms = np.array(map_items(_terms, pairs, n_jobs))
+    terms = _all_terms(records, comparators, n_jobs)
     n_samples = np.array([one.n_samples for one in records])
     task_parameters = np.array([one.parameter for one in records])
     dynamic = np.nan, np.nan
@@ -505,6 +504,14 @@ def _hindsight(
 def _bound_of(record: Any) -> str:
     """The bound that is computed for a task: (G1) if its learner claims none."""
     return record.guarantee if record.guarantee in BOUNDS else "G1"
+
+
+def _all_terms(
+    records: list[Any], comparators: list[Any], n_jobs: int | None
+) -> np.ndarray:
+    """The two terms of the bound of every task, shape (n_tasks, 2)."""
+    pairs = list(zip(records, comparators, strict=True))
+    return np.array(map_items(_terms, pairs, n_jobs))
 
 
 def _terms(pair: tuple[Any, Any]) -> tuple[float, float]:
