@@ -60,18 +60,3 @@ def test_streams_of_both_families_beat_single_devices(run_example, capsys):
     printed = capsys.readouterr().out
     assert "Task 'device 301': X contains NaN" in printed
     assert "unchanged: True" in printed
-
-
-@pytest.mark.slow
-def test_regret_against_samples_shows_what_its_text_says(run_example, capsys):
-    variables = run_example("plot_regret_against_samples.py")
-    regret, certificate = variables["regret"], variables["certificate"]
-    assert all((regret[name] <= certificate[name]).all() for name in regret)
-    alone = regret["single-task"]
-    assert 8 < alone[-1] / alone[0] < 10
-    assert all((regret[name] < alone).all() for name in regret if name != "single-task")
-    assert (np.diff(regret["FLI"] / regret["FAL"]) < 0).all()
-    is_short = np.array(variables["SIZES"]) <= 16
-    assert ((regret["strawman"] < regret["FLI"]) == is_short).all()
-    steps = capsys.readouterr().out.split("after the last task")[1].split()
-    assert float(steps[1]) == 0.1 < float(steps[2])  # m, D of FLI, D of FAL
