@@ -59,7 +59,7 @@ def make_tasks(rng, n_tasks, n_test):
 # here; theirs may be larger. Instead, the steps that train the start and those that
 # learn a new task are chosen apart.
 
-STEPS = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+STEPS = (0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # values of eta0
 SHARES = (0.03, 0.1, 0.3, 1.0)
 
 
@@ -96,16 +96,16 @@ def starts_of(eta0, share, tasks, stops):
     return starts
 
 
-def experiment(training, validation, test, stops, oracle=None):
+def experiment(training, validation, test, stops, steps=STEPS, oracle=None):
     """Test errors alone, of LTL after every stop, and of the oracle; and the choice."""
 
     def tested(start):
-        best = min(STEPS, key=lambda eta0: error_of(start, eta0, validation))
+        best = min(steps, key=lambda eta0: error_of(start, eta0, validation))
         return error_of(start, best, test)
 
-    runs = [(eta0, share) for eta0 in STEPS[2:] for share in SHARES]
+    runs = [(eta0, share) for eta0 in steps[2:] for share in SHARES]
     starts = {run: starts_of(*run, training, stops) for run in runs}
-    best = min(runs, key=lambda run: error_of(starts[run][-1], 1.0, validation))
+    best = min(runs, key=lambda run: error_of(starts[run][-1], steps[1], validation))
     curve = [tested(start) for start in starts[best]]
     alone = tested(np.zeros_like(starts[best][0]))
     return alone, curve, np.nan if oracle is None else tested(oracle), best
@@ -137,7 +137,7 @@ def synthetic(seed):
     mean = np.full(N_FEATURES, 4.0)
     training = [first for first, _ in make_tasks(rng, 100, 0)]
     validation, test = make_tasks(rng, 100, 100), make_tasks(rng, 200, 100)
-    return experiment(training, validation, test, STOPS, mean)
+    return experiment(training, validation, test, STOPS, oracle=mean)
 
 
 runs = [synthetic(seed) for seed in SEEDS]
@@ -182,7 +182,8 @@ if FULL:
             halves = np.array_split(task, 2)
             tasks.append([(rows[half], school.target[half]) for half in halves])
         training = [first for first, _ in tasks[:75]]
-        return experiment(training, tasks[75:100], tasks[100:], (1, 5, 20, 75))
+        steps = tuple(10 * step for step in STEPS) + (10_000.0,)
+        return experiment(training, tasks[75:100], tasks[100:], (1, 5, 20, 75), steps)
 
     print("school data")
     show([schools(seed) for seed in SEEDS], (1, 5, 20, 75), oracle=False)
