@@ -210,6 +210,14 @@ def test_mini_wikipedia_checks_a_copy_of_the_vectors(archive, tmp_path):
         fetch_mini_wikipedia(subset="raw", archive=archive, vectors=path)
 
 
+def test_mini_wikipedia_names_the_parameter_for_a_copy(archive, tmp_path):
+    options = {"data_home": tmp_path, "download_if_missing": False, "subset": "raw"}
+    with pytest.raises(FileNotFoundError, match="the path of a copy as `archive`"):
+        fetch_mini_wikipedia(**options)
+    with pytest.raises(FileNotFoundError, match="the path of a copy as `vectors`"):
+        fetch_mini_wikipedia(archive=archive, **options)
+
+
 def test_mini_wikipedia_names_the_folders(archive, vectors):
     with pytest.raises(ValueError, match="no folder 'bal/train/3'.*'miniwikinet/raw'"):
         fetch_mini_wikipedia(subset="bal/train/3", archive=archive, vectors=vectors)

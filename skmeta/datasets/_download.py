@@ -33,11 +33,14 @@ class RemoteFile(NamedTuple):
     sha256 : str or None
         SHA-256 checksum, in hexadecimal digits. None: no checksum is known, and who
         reads the file must check its content.
+    parameter : str, default='path'
+        The parameter of the fetching function that takes a copy, for messages.
     """
 
     name: str
     url: str
     sha256: str | None
+    parameter: str = "path"
 
 
 def fetch_file(
@@ -99,7 +102,7 @@ def cache_folder(data_home: Any = None) -> Path:
 def _by_hand(remote: RemoteFile, path: Path) -> str:
     return (
         f"Download {remote.url} and save it as {path}, or pass the path of a copy as "
-        "`path`."
+        f"`{remote.parameter}`."
     )
 
 
@@ -130,7 +133,8 @@ def _download(remote: RemoteFile, path: Path) -> None:
             raise ValueError(
                 f"{remote.url} is no longer the expected file: its SHA-256 checksum is "
                 f"{checksum}, expected {remote.sha256}. Nothing was saved. If you have "
-                "a copy of the expected file, pass its path as `path`."
+                "a copy of the expected file, pass its path as "
+                f"`{remote.parameter}`."
             )
         part.replace(path)
 

@@ -24,11 +24,13 @@ ARCHIVE = RemoteFile(
     "miniwikinet.tar.gz",
     "https://github.com/mkhodak/FMRL/raw/master/data/miniwikinet.tar.gz",
     None,
+    parameter="archive",
 )
 VECTORS = RemoteFile(
     "glove.6B.zip",
     "https://nlp.stanford.edu/data/glove.6B.zip",
     "617afb2fe6cbd085c235baf7a465b96f4112bd7f7ccb2b2cbd649fed9cbcf2fb",
+    parameter="vectors",
 )
 _MEMBER = "glove.6B.50d.txt"
 _CONSTRAINTS = {
