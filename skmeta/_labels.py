@@ -227,7 +227,7 @@ def as_array(names: list[Any]) -> np.ndarray:
                 return np.array(names, dtype=dtype)
             except OverflowError:
                 continue
-    elif len(types) == 1 and np.ndim(names[0]) == 0:
+    elif len(types) == 1 and types != {tuple} and np.ndim(names[0]) == 0:
         array = np.array(names)
         if array.dtype.kind not in "US" or array.tolist() == names:
             return array

@@ -1,7 +1,6 @@
 """Checkpoints: whole or refused, whatever stops the process that writes them."""
 
 import copy
-import io
 import os
 import pickle
 import secrets
@@ -11,10 +10,10 @@ import types
 import warnings
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 import stream_with_checkpoints as stream
+from copies import COPIES
 from hostile import everything
 from numpy.testing import assert_array_equal
 
@@ -65,30 +64,6 @@ def path(tmp_path):
 
 
 # ---- copies continue
-
-
-def by_joblib(model):
-    file = io.BytesIO()
-    joblib.dump(model, file)
-    return joblib.load(file)
-
-
-def by_skops(model):
-    skops = pytest.importorskip("skops.io")
-    data = skops.dumps(model)
-    return skops.loads(data, trusted=skops.get_untrusted_types(data=data))
-
-
-COPIES = {
-    **{
-        f"pickle {n}": lambda model, n=n: pickle.loads(pickle.dumps(model, n))
-        for n in range(pickle.HIGHEST_PROTOCOL + 1)
-    },
-    "joblib": by_joblib,
-    "deepcopy": copy.deepcopy,
-    "copy": copy.copy,
-    "skops": by_skops,
-}
 
 
 @pytest.mark.parametrize("how", COPIES)

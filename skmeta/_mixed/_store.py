@@ -349,11 +349,15 @@ class Store:
 
     def __getstate__(self) -> dict:
         packed = self.compacted()
-        return {"memory": packed._memory.__dict__, "counts": packed._counts()}
+        memory = packed._memory.__dict__.copy()
+        memory["index"] = list(memory["index"])  # skops keeps keys of few types only
+        return {"memory": memory, "counts": packed._counts()}
 
     def __setstate__(self, state: dict) -> None:
         self._memory = _Memory.__new__(_Memory)
         self._memory.__dict__.update(state["memory"])
+        labels = state["memory"]["index"]
+        self._memory.index = {label: number for number, label in enumerate(labels)}
         for name in ("factors", "n_rows", "visited", "number", "previous", "latest"):
             array = np.array(getattr(self._memory, name))  # writable, in memory
             setattr(self._memory, name, array)
