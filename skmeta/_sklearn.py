@@ -50,6 +50,7 @@ __all__ = [
     "_safe_indexing",
     "check_sample_weight",
     "report_progress",
+    "reports_to_callbacks_of_another",
     "validate_params",
 ]
 
@@ -112,12 +113,21 @@ class Progress:
 _NOT_REPORTED = nullcontext(Progress())
 
 
+def reports_to_callbacks_of_another(estimator: Any) -> bool:
+    """Whether another estimator, such as a search, fits this one under its callbacks."""
+    attributes = vars(estimator)
+    return "_parent_callback_ctx" in attributes and bool(
+        attributes.get("_skl_callbacks")
+    )
+
+
 def report_progress(
-    estimator: Any, n_steps: int | None, X: Any, y: Any, sample_weight: Any
+    estimator: Any, name: str, n_steps: int | None, X: Any, y: Any, sample_weight: Any
 ) -> AbstractContextManager[Progress]:
     """The progress of one call, reported to the callbacks of the estimator.
 
-    `n_steps` is None in a call that is not a `fit`: nothing is reported.
+    `name` is what callbacks show. `n_steps` is None in a call that is not a `fit`:
+    nothing is reported.
     """
     attributes = vars(estimator)
     if n_steps is None or not (
@@ -125,13 +135,16 @@ def report_progress(
     ):
         return _NOT_REPORTED
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-    return _reported(estimator, n_steps, {"X": X, "y": y, "metadata": metadata})
+    data = {"X": X, "y": y, "metadata": metadata}
+    return _reported(estimator, name, n_steps, data)
 
 
 @contextmanager
-def _reported(estimator: Any, n_steps: int, data: dict[str, Any]) -> Iterator[Progress]:
+def _reported(
+    estimator: Any, name: str, n_steps: int, data: dict[str, Any]
+) -> Iterator[Progress]:
     with callback_management_context(estimator):
-        root = estimator._init_callback_context(max_subtasks=n_steps)
+        root = estimator._init_callback_context(task_name=name, max_subtasks=n_steps)
         root.call_on_fit_task_begin(estimator=estimator, **data)
         yield Progress(estimator, root, data)
 

@@ -212,3 +212,41 @@ for model in (FMRLRegressor(n_passes=2), MixedEffectsRegressor()):
 
 def test_package_can_be_imported_without_callbacks():
     subprocess.run([sys.executable, "-c", WITHOUT], check=True, timeout=60)
+
+
+@each_model
+def test_search_without_labels_says_so_in_the_bars(model, capsys, monkeypatch):
+    """One line for each fit instead of a warning for each, which breaks the display."""
+    pytest.importorskip("rich")
+    monkeypatch.setenv("COLUMNS", "200")
+    X, y, _ = data_of(model)
+    search = BARS["search"](clone(model))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is one task", UserWarning)
+        search.set_callbacks(callback.ProgressBar()).fit(X, y)
+    name = f"{type(model).__name__} - no labels: fit of one task"
+    assert capsys.readouterr().out.count(name) >= 3
+
+
+@pytest.mark.filterwarnings("ignore:There is one task:UserWarning")
+@each_model
+@pytest.mark.parametrize("depth", [None, 0], ids=["no bar", "a bar of the search only"])
+def test_search_without_labels_and_without_bars_warns(model, depth):
+    if depth is not None:
+        pytest.importorskip("rich")
+    X, y, _ = data_of(model)
+    search = BARS["search"](clone(model))
+    if depth is not None:
+        search.set_callbacks(callback.ProgressBar(max_propagation_depth=depth))
+    with pytest.warns(UserWarning, match="got no task labels"):
+        search.fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:There is one task:UserWarning")
+@each_model
+def test_fit_without_labels_warns_beside_its_own_callbacks(model):
+    X, y, _ = data_of(model)
+    recorder = Recorder()
+    with pytest.warns(UserWarning, match="got no task labels"):
+        clone(model).set_callbacks(recorder).fit(X, y)
+    assert ("begin", "no labels: fit of one task") in recorder.seen

@@ -40,6 +40,7 @@ from skmeta._sklearn import (
     StrOptions,
     _check_partial_fit_first_call,
     report_progress,
+    reports_to_callbacks_of_another,
 )
 from skmeta._sparse import check_indices
 from skmeta._targets import Classes, Values
@@ -310,13 +311,17 @@ class BaseMeta(CallbackSupportMixin, Versioned, BaseEstimator):
             reading = weigh_classes(self.class_weight, reading, is_fit=is_fit)
         if before is not None and reading.labels is not None:
             self._check_kind(reading.labels, before)
+        name = "fit"
         if n_passes is not None and reading.labels is None:
+            name = "no labels: fit of one task"
+        # a warning for every fit of a search would break the display of its callbacks
+        if name != "fit" and not reports_to_callbacks_of_another(self):
             warn(
                 f"{type(self).__name__}.fit got no task labels, so all rows are one "
                 "task. Pass tasks=, or set task_column."
             )
         draft = self._begin(reading, before, n_passes, unchanged)
-        with report_progress(self, n_passes, X, y, sample_weight) as progress:
+        with report_progress(self, name, n_passes, X, y, sample_weight) as progress:
             finished = self._learn(draft, reading, n_passes, progress)
             if finished.bad:
                 must_learn = n_passes is not None
