@@ -114,7 +114,7 @@ _NOT_REPORTED = nullcontext(Progress())
 
 
 def reports_to_callbacks_of_another(estimator: Any) -> bool:
-    """Whether another estimator, such as a search, fits this one under its callbacks."""
+    """Whether another estimator, as a search, fits this one under its callbacks."""
     attributes = vars(estimator)
     return "_parent_callback_ctx" in attributes and bool(
         attributes.get("_skl_callbacks")

@@ -139,6 +139,20 @@ def learned_attribute(function: Callable[[Any, Any], Any]) -> property:
     return property(get, put, doc=function.__doc__)
 
 
+def _without_labels(estimator: Any) -> str:
+    """Say that a fit got no labels, and how callbacks name it.
+
+    Where callbacks of a search show that name, a warning for each fit would break their
+    display.
+    """
+    if not reports_to_callbacks_of_another(estimator):
+        warn(
+            f"{type(estimator).__name__}.fit got no task labels, so all rows are one "
+            "task. Pass tasks=, or set task_column."
+        )
+    return "no labels: fit of one task"
+
+
 class BaseMeta(CallbackSupportMixin, Versioned, BaseEstimator):
     """Tasks in, predictions by task; subclasses learn."""
 
@@ -311,15 +325,8 @@ class BaseMeta(CallbackSupportMixin, Versioned, BaseEstimator):
             reading = weigh_classes(self.class_weight, reading, is_fit=is_fit)
         if before is not None and reading.labels is not None:
             self._check_kind(reading.labels, before)
-        name = "fit"
-        if n_passes is not None and reading.labels is None:
-            name = "no labels: fit of one task"
-        # a warning for every fit of a search would break the display of its callbacks
-        if name != "fit" and not reports_to_callbacks_of_another(self):
-            warn(
-                f"{type(self).__name__}.fit got no task labels, so all rows are one "
-                "task. Pass tasks=, or set task_column."
-            )
+        is_one_task = n_passes is not None and reading.labels is None
+        name = _without_labels(self) if is_one_task else "fit"
         draft = self._begin(reading, before, n_passes, unchanged)
         with report_progress(self, name, n_passes, X, y, sample_weight) as progress:
             finished = self._learn(draft, reading, n_passes, progress)
