@@ -1,7 +1,10 @@
-"""Fixtures: seeds, kernels, and the hypothesis profile."""
+"""Fixtures: seeds, kernels, and the hypothesis profile. What CI demands of a run."""
 
 import importlib
 import os
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -60,3 +63,39 @@ def kernel(request, monkeypatch):
         monkeypatch.setattr(_kernels, name, function)
     monkeypatch.setattr(_kernels, "COMPILED", request.param == "compiled")
     return loops
+
+
+# ---- what ran, and what may be skipped
+
+OPTIONAL = ["dask", "matplotlib", "mypy", "narwhals", "pandas", "polars", "pyarrow"]
+OPTIONAL += ["rich", "skops", "skorch", "statsmodels", "torch"]
+
+
+def pytest_terminal_summary(terminalreporter):
+    found = []
+    for name in OPTIONAL:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"no {name}")
+    terminalreporter.write_line("with " + ", ".join(found))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """In a job of CI, skips fail that `skips.toml` does not accept for the job."""
+    job = os.environ.get("SKMETA_CI_JOB")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if job is None or reporter is None:  # the latter in a worker of xdist
+        return
+    accepted = tomllib.loads(Path(__file__).with_name("skips.toml").read_text())
+    accepted = accepted["every"] + accepted[job]
+    unexpected = [
+        f"{report.nodeid}: {report.longrepr[2]}"
+        for report in reporter.stats.get("skipped", [])
+        if not any(part in report.longrepr[2] for part in accepted)
+    ]
+    if unexpected:
+        reporter.write_line(f"\nSkips that tests/skips.toml does not accept for {job}:")
+        reporter.write_line("\n".join(unexpected))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
