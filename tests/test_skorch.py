@@ -7,9 +7,11 @@ import pytest
 from joblib import parallel_config
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 from skmeta import FMRLClassifier, FMRLRegressor, _parallel
 from skmeta.datasets import make_task_regression
+from skmeta.model_selection import FewShotSplit, few_shot_scores
 
 REASON = 'torch and skorch are not installed: pip install "skmeta[torch]"'
 torch = pytest.importorskip("torch", reason=REASON)
@@ -161,7 +163,7 @@ def test_classifier_equals_reptile_by_hand(n_classes, network, data):
     scores = model.decision_function(X)
     predicted = scores > 0 if n_classes == 2 else scores.argmax(axis=1)
     assert_array_equal(model.predict(X), predicted)
-    one_class = X[y == 1], y[y == 1]
+    one_class = X[y == 1].astype(np.float32), y[y == 1]
     adapted = model.partial_fit(*one_class).adapt(*one_class)
     assert_array_equal(adapted.classes_, np.arange(n_classes))
 
@@ -176,6 +178,7 @@ def test_a_network_is_adapted_and_a_stream_equals_fit(network, data):
     assert_array_equal(parts.init_, whole.init_)
     again = pickle.loads(pickle.dumps(whole))
     assert_array_equal(again.predict(X, tasks=tasks), whole.predict(X, tasks=tasks))
+    X = X.astype(np.float32)
     adapted = whole.adapt(X[:8], y[:8])
     assert type(adapted) is type(network)
     assert adapted.verbose == network.verbose
@@ -242,4 +245,73 @@ def test_weights_are_refused_and_nothing_changes(data):
     model = FMRLRegressor(REGRESSORS["plain"], standardize=False)
     with pytest.raises(ValueError, match="NeuralNetRegressor.*no sample_weight"):
         model.fit(X, y, tasks=tasks, sample_weight=np.ones(len(y)))
+    assert not REGRESSORS["plain"].initialized_
+
+
+def test_a_network_is_adapted_to_float32_only(data):
+    """It would refuse to predict rows of float64, with an error of torch."""
+    X, y, tasks = data
+    model = FMRLRegressor(REGRESSORS["plain"], standardize=False)
+    with pytest.raises(ValueError, match="NeuralNetRegressor .*float32.*astype"):
+        model.fit(X, y, tasks=tasks).adapt(X[:8], y[:8])
+    with torch.random.fork_rng():  # the adapted networks predict
+        rows = X.astype(np.float32), y, tasks
+        scores = few_shot_scores(model, *rows, shots=(0, 2), cv=2)
+    assert np.isfinite(scores.test_score).all()
+
+
+class TooHot(Module):
+    def forward(self, X):
+        if self.training and (X > 100.0).any():
+            raise RuntimeError("too hot")
+        return super().forward(X)
+
+
+@pytest.mark.parametrize("meta_batch_size", [1, 4])
+def test_an_error_of_a_module_names_the_task_and_changes_nothing(data, meta_batch_size):
+    X, y, tasks = data
+    network = skorch.NeuralNetRegressor(TooHot, **OPTIONS)
+    model = FMRLRegressor(
+        network, standardize=False, meta_batch_size=meta_batch_size, random_state=0
+    ).fit(X, y, tasks=tasks)
+    before, predicted = dict(vars(model)), model.predict(X, tasks=tasks)
+    X[tasks == 3] += 1e3
+    with pytest.raises(RuntimeError, match="too hot") as error:
+        model.partial_fit(X, y, tasks=tasks + N_TASKS)
+    assert error.value.__notes__ == ["Raised by task number 4, in order of appearance."]
+    assert vars(model) == before
+    X[tasks == 3] -= 1e3
+    assert_array_equal(model.predict(X, tasks=tasks), predicted)
+
+
+def test_a_batch_of_one_row_for_batch_normalisation_is_a_bad_task(data):
+    X, y, tasks = data
+    rows = np.r_[0:9, 10:50]  # of task 0, two batches of four and one row
+    model = FMRLRegressor(REGRESSORS["norm"], standardize=False, random_state=0)
+    with pytest.raises(ValueError, match="Task 0: NeuralNetRegressor.*more than 1 val"):
+        model.fit(X[rows], y[rows], tasks=tasks[rows])
+    model.set_params(on_bad_task="skip").fit(X[rows], y[rows], tasks=tasks[rows])
+    assert (model.n_tasks_skipped_, model.n_tasks_seen_) == (1, N_TASKS - 1)
+
+
+def test_a_task_need_not_have_all_classes(data):
+    X, y, tasks = data
+    y = np.digitize(y, [-0.5, 0.5])
+    rows = (tasks == 0) | (y != 2)
+    model = FMRLClassifier(CLASSIFIERS["three"][1], standardize=False, random_state=0)
+    model.fit(X[rows], y[rows], tasks=tasks[rows])
+    for t in range(N_TASKS):
+        assert model.predict_proba(X[tasks == t], tasks=t).shape == (10, 3)
+
+
+def test_a_search_takes_a_network(data):
+    X, y, tasks = data
+    X = np.column_stack([X, tasks]).astype(np.float32)
+    model = FMRLRegressor(
+        REGRESSORS["plain"], standardize=False, random_state=0, task_column=3
+    )
+    grid = {"meta_step_size": [0.0, 0.5], "estimator__lr": [0.01, 0.1]}
+    search = GridSearchCV(model, grid, cv=FewShotSplit(4, n_splits=2, random_state=0))
+    search.fit(X, y, groups=tasks)
+    assert len(set(search.cv_results_["mean_test_score"])) == 4
     assert not REGRESSORS["plain"].initialized_

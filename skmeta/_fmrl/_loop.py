@@ -449,11 +449,16 @@ class MetaBatch:
         algorithm, learner = self._algorithm, self._learner
         eta = algorithm.propose(rule, rule_state, learner, len(task))
         average = algorithm.task_parameter.needs_average
-        with np.errstate(over="ignore", invalid="ignore"):
-            outcome = learner.run(task, start, eta, average=average)
-            outcome = check_outcome(
-                outcome, learner, algorithm.shape, len(task), eta, average
-            )
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                outcome = learner.run(task, start, eta, average=average)
+                outcome = check_outcome(
+                    outcome, learner, algorithm.shape, len(task), eta, average
+                )
+        except Exception as error:
+            number = self._first + t + 1
+            error.add_note(f"Raised by task number {number}, in order of appearance.")
+            raise
         return Run(self._first + t, task, learner, start, eta, outcome)
 
     def _record(self, t: int, run: Run, runs: Runs) -> None:

@@ -110,6 +110,11 @@ class SkorchLearner(FlatLearner):
     def fitted(
         self, estimator: Any, task: Task, *arguments: Any, **options: Any
     ) -> Any:
+        if task.X.dtype != np.float32:
+            raise ValueError(
+                f"{type(self.estimator).__name__} predicts rows of float32 only. Got "
+                f"rows of {task.X.dtype}: adapt to X.astype(numpy.float32)."
+            )
         with _random(task.seed):
             return super().fitted(estimator, task, *arguments, **options)
 
@@ -143,7 +148,7 @@ def _tensors(network: Any) -> list[Any]:
 
 def _dense(X: Any) -> np.ndarray:
     """Features in the type of a module."""
-    return (X.toarray() if sp.issparse(X) else X).astype(np.float32)
+    return (X.toarray() if sp.issparse(X) else X).astype(np.float32, copy=False)
 
 
 @contextmanager
