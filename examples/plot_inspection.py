@@ -8,6 +8,9 @@ true parameters are known.
 """
 
 import matplotlib.pyplot as plt
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skmeta import FMRLRegressor, MixedEffectsRegressor
 from skmeta.datasets import load_wage_panel, make_task_regression
@@ -45,18 +48,24 @@ plt.show()
 # A few rows of a new task
 # ------------------------
 # Both families adapt to the first rows of employees who are not in the training data.
-# Every score, whatever the number of rows, is computed on the same later years.
+# Every error, whatever the number of rows, is computed on the same later years. The
+# baseline is a ridge regression, which does not adapt.
 
 seen = panel.tasks < panel.tasks.quantile(0.7)
 train = panel.data[seen], panel.target[seen]
 test = panel.data[~seen], panel.target[~seen], panel.tasks[~seen]
+one_for_all = make_pipeline(StandardScaler(), Ridge()).fit(*train)
 _, ax = plt.subplots(layout="constrained")
-for estimator in (FMRLRegressor(), MixedEffectsRegressor()):
+for estimator, baselines in (
+    (FMRLRegressor(), {}),
+    (MixedEffectsRegressor(), {"one model for all": one_for_all}),
+):
     FewShotDisplay.from_estimator(
         estimator.fit(*train, tasks=panel.tasks[seen]),
         *test,
         n_shots=(0, 1, 2, 4),
         scoring="neg_mean_squared_error",
+        baselines=baselines,
         ax=ax,
     )
 plt.show()

@@ -119,23 +119,20 @@ for name, values in rmse.items():
 #
 # How certain is a prediction?
 # ----------------------------
-# The meta-estimator has ``predict_interval``; the adapted model, too, has
-# ``return_std``. The standard deviation includes the noise and the uncertainty of the
-# man's coefficients.
+# Both the meta-estimator and the adapted model have ``predict_interval``. Intervals
+# include the noise and the uncertainty of the man's coefficients.
 
-inside, widths = {}, {}
 for k in (0, 4):
-    hits, stds = [], []
+    hits, lengths = [], []
     for man in new:
         rows = np.flatnonzero(worker == man)
         model = mixed.adapt(X[rows[:k]], y[rows[:k]]) if k else mixed
-        mean, std = model.predict(X[rows[4:]], return_std=True)
-        hits.append(np.abs(y[rows[4:]] - mean) < 1.645 * std)
-        stds.append(std)
-    inside[k], widths[k] = np.mean(hits), np.mean(stds)
+        low, high = model.predict_interval(X[rows[4:]], coverage=0.9).T
+        hits.append((low <= y[rows[4:]]) & (y[rows[4:]] <= high))
+        lengths.append(high - low)
     print(
-        f"after {k} years: mean std {widths[k]:.2f}, "
-        f"{inside[k]:.0%} of the wages in the 90 % interval"
+        f"after {k} years: mean length {np.mean(lengths):.2f}, "
+        f"{np.mean(hits):.0%} of the wages in the 90 % interval"
     )
 
 # %%
@@ -168,9 +165,8 @@ right.plot(X[last, 0], y[last], "o", mfc="white", mec="0.2", label="wages to com
 states = {"before": (mixed, "0.6"), "after four years": (None, "C1")}
 for name, (model, color) in states.items():
     model = model or mixed.adapt(X[first], y[first])
-    mean, std = model.predict(X[last], return_std=True)
+    mean, (low, high) = model.predict(X[last]), model.predict_interval(X[last]).T
     right.plot(X[last, 0], mean, color=color, label=f"prediction, {name}")
-    low, high = mean - 1.645 * std, mean + 1.645 * std
     right.fill_between(X[last, 0], low, high, color=color, alpha=0.2, lw=0)
 right.set(title="One of them, with 90 % intervals", xlabel="year", ylabel="log wage")
 for ax in (left, right):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any
+from typing import Any, Self
 
-from sklearn.base import clone
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._labels import split_labels
+from skmeta._labels import check_labels, group_rows, split_column, split_labels
+from skmeta._sklearn import _num_samples
 
 
 def last_step(
@@ -52,3 +54,42 @@ def _is_fitted(step: Any) -> bool:
     except NotFittedError:
         return False
     return True
+
+
+class DropTaskColumn(TransformerMixin, BaseEstimator):
+    """Take out the task column, if X has it."""
+
+    def __init__(self, column: Any, n_features: int | None):
+        self.column = column
+        self.n_features = n_features
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        return self
+
+    def transform(self, X: Any) -> Any:
+        return _without_column(X, self.column, self.n_features)
+
+
+def _without_column(X: Any, column: Any, n_features: int | None) -> Any:
+    """X without the task column, which it may lack already."""
+    if np.shape(X)[1:] == (n_features,):
+        return X
+    return split_column(X, column)[0]
+
+
+def features_of_one_task(X: Any, column: Any, n_features: int | None) -> Any:
+    """X without the task column; rows of several tasks are an error."""
+    features = _without_column(X, column, n_features)
+    if features is not X:
+        labels = split_column(X, column)[1]
+        n_samples = _num_samples(X)
+        names, *_ = group_rows(check_labels(labels, n_samples), n_samples)
+        if names is not None and len(names) > 1:
+            raise ValueError(
+                f"adapt takes the rows of one task; got those of {len(names)}: "
+                f"{names[:5]}."
+            )
+    return features

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtri
 
 from skmeta._checks import (
     check_class_labels,
@@ -216,3 +217,20 @@ def probabilities(positive: np.ndarray) -> np.ndarray:
     total = positive.sum(axis=1, keepdims=True)
     positive = np.where(total == 0, 1.0, positive)
     return positive / positive.sum(axis=1, keepdims=True)
+
+
+def normal_interval(mean: np.ndarray, std: np.ndarray, coverage: float) -> np.ndarray:
+    """Lower and upper ends that hold a normal target with the given probability.
+
+    Raises
+    ------
+    ValueError
+        If `coverage` is not in (0, 1).
+    """
+    if not 0 < coverage < 1:
+        raise ValueError(
+            "coverage must be a probability in (0, 1), 0.9 for nine targets in ten. "
+            f"Got {coverage!r}."
+        )
+    half = ndtri(0.5 + coverage / 2) * std
+    return np.column_stack([mean - half, mean + half])

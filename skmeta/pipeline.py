@@ -12,7 +12,7 @@ import numpy as np
 from joblib import Memory
 from numpy.typing import ArrayLike
 from sklearn import get_config
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -26,8 +26,9 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._labels import check_labels, group_rows, split_column, split_labels
-from skmeta._sklearn import HasMethods, _fit_context, _num_samples
+from skmeta._labels import split_labels
+from skmeta._sklearn import HasMethods, _fit_context
+from skmeta._steps import DropTaskColumn, features_of_one_task
 
 __all__ = ["TaskPipeline", "make_task_pipeline"]
 
@@ -249,14 +250,14 @@ class TaskPipeline(Pipeline):
         steps = [(name, _freeze(one)) for name, one in transformers]
         if self.task_column is not None:
             n_features = getattr(self.steps[0][1], "n_features_in_", None)
-            drop = _DropTaskColumn(self.task_column, n_features)
+            drop = DropTaskColumn(self.task_column, n_features)
             steps.insert(0, ("drop_task_column", drop))
-            X = _features_of_one_task(X, self.task_column, n_features)
+            X = features_of_one_task(X, self.task_column, n_features)
         Xt = self._transform(X, self._route("adapt", {}))
         adapted = model.adapt(Xt, y, **params)
         column = getattr(model, "task_column", None)
         if column is not None:
-            drop = _DropTaskColumn(column, model.n_features_in_)
+            drop = DropTaskColumn(column, model.n_features_in_)
             steps.append(("drop_task_column", drop))
         return TaskPipeline([*steps, (last, adapted)])
 
@@ -295,6 +296,18 @@ class TaskPipeline(Pipeline):
             Lower and upper ends.
         """
         return self._call("predict_interval", X, params)
+
+    @available_if(_last_step_has("task_frame"))
+    def task_frame(self) -> Any:
+        """Which tasks differ, and in what: `task_frame` of the last step.
+
+        Returns
+        -------
+        frame : DataFrame
+            A row per known task. The coefficients are those of transformed features.
+        """
+        check_is_fitted(self)
+        return self.steps[-1][1].task_frame()
 
     @available_if(_last_step_has("predict_proba"))
     def predict_proba(self, X: Any, **params: Any) -> np.ndarray:
@@ -554,41 +567,3 @@ def _calls_of_transformer(transformer: Any) -> MethodMapping:
     for caller in ("partial_fit", *_PREDICTING):
         mapping.add(caller=caller, callee="transform")
     return mapping
-
-
-class _DropTaskColumn(TransformerMixin, BaseEstimator):
-    """Take out the task column, if X has it."""
-
-    def __init__(self, column: Any, n_features: int | None):
-        self.column = column
-        self.n_features = n_features
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        return self
-
-    def transform(self, X: Any) -> Any:
-        return _without_column(X, self.column, self.n_features)
-
-
-def _without_column(X: Any, column: Any, n_features: int | None) -> Any:
-    """X without the task column, which it may lack already."""
-    if np.shape(X)[1:] == (n_features,):
-        return X
-    return split_column(X, column)[0]
-
-
-def _features_of_one_task(X: Any, column: Any, n_features: int | None) -> Any:
-    features = _without_column(X, column, n_features)
-    if features is not X:
-        labels = split_column(X, column)[1]
-        n_samples = _num_samples(X)
-        names, *_ = group_rows(check_labels(labels, n_samples), n_samples)
-        if names is not None and len(names) > 1:
-            raise ValueError(
-                f"adapt takes the rows of one task; got those of {len(names)}: "
-                f"{names[:5]}."
-            )
-    return features

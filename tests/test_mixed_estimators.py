@@ -84,6 +84,21 @@ def test_intervals_cover_known_new_and_mixed_rows():
     assert std[~is_known].mean() > 2 * std[is_known].mean()
 
 
+def test_intervals_of_adapted_models_cover():
+    X, y, tasks, _ = make(n_tasks=300)
+    known = tasks < 200
+    model = MixedEffectsRegressor().fit(X[known], y[known], tasks=tasks[known])
+    inside = []
+    for task in range(200, 300):
+        first, rest = np.split(np.flatnonzero(tasks == task), [N_ROWS // 2])
+        adapted = model.adapt(X[first], y[first])
+        low, high = adapted.predict_interval(X[rest], coverage=0.9).T
+        inside.append((low <= y[rest]) & (y[rest] <= high))
+    assert 0.86 < np.concatenate(inside).mean() < 0.94
+    with pytest.raises(ValueError, match=r"coverage must .* Got 90"):
+        adapted.predict_interval(X[rest], coverage=90)
+
+
 @pytest.mark.parametrize("between", [False, True], ids="between={}".format)
 def test_adapted_is_the_posterior_of_a_new_task(between):
     X, y, tasks, _ = make(3)

@@ -124,8 +124,21 @@ def test_standard_deviations_pass_through_the_steps():
         pipe.predict_interval(X, tasks=tasks, coverage=0.5),
         model.predict_interval(Z, tasks=tasks, coverage=0.5),
     )
-    mean, std = pipe.adapt(X[:3], y[:3]).predict(X, return_std=True)
-    assert mean.shape == std.shape == y.shape
+    adapted, by_hand = pipe.adapt(X[:3], y[:3]), model.adapt(Z[:3], y[:3])
+    assert_array_equal(
+        adapted.predict(X, return_std=True), by_hand.predict(Z, return_std=True)
+    )
+    assert_array_equal(adapted.predict_interval(X), by_hand.predict_interval(Z))
+
+
+def test_the_frame_of_tasks_is_that_of_the_last_step():
+    X, y, tasks = tasks_for(MixedEffectsRegressor())
+    pipe = make_task_pipeline(StandardScaler(), MixedEffectsRegressor())
+    with pytest.raises(NotFittedError):
+        pipe.task_frame()
+    pipe.fit(X, y, tasks=tasks)
+    pd.testing.assert_frame_equal(pipe.task_frame(), pipe[-1].task_frame())
+    assert not hasattr(make_task_pipeline(FMRLRegressor()), "task_frame")
 
 
 @each_model

@@ -97,7 +97,8 @@ class Reading(NamedTuple):
             feature = bad[1] if names is None else names[bad[1]]
             return (
                 f"{self.name(t)}: X contains NaN or infinity in row {numbers[bad[0]]} "
-                f"of the task, feature {feature!r}. Drop the row or impute the value."
+                f"of the task, feature {feature!r}. Drop the row, or impute the value "
+                "(SimpleImputer)."
             )
         missing = np.flatnonzero(~np.isfinite(self.batch.y[rows]))
         if missing.size:

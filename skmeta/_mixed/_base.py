@@ -327,8 +327,9 @@ def _check_size(estimator: Any, reading: Reading) -> None:
     name, fmrl = type(estimator).__name__, type(estimator)._alternative
     if sp.issparse(reading.batch.X):
         raise TypeError(
-            f"{name} takes dense features; got a sparse matrix. Pass X.toarray(), or "
-            f"use {fmrl}, which learns from sparse features."
+            f"{name} takes dense features; got a sparse matrix. Pass X.toarray(), set "
+            "sparse_output=False in a OneHotEncoder and sparse_threshold=0 in a "
+            f"ColumnTransformer, or use {fmrl}, which learns from sparse features."
         )
     n_coefficients = reading.schema.n_features + 1
     if n_coefficients > MAX_COEFFICIENTS:

@@ -7,7 +7,6 @@ from typing import Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 from sklearn.base import RegressorMixin
 
 from skmeta._meta._base import MetaRegressor, learned_attribute
@@ -17,6 +16,7 @@ from skmeta._mixed._base import BaseMixed, Draft, Published, numbers_of
 from skmeta._mixed._glitches import Glitch, glitches, without_rows
 from skmeta._mixed._replay import replay
 from skmeta._mixed._stream import Learned
+from skmeta._targets import normal_interval
 from skmeta.linear_model import BiasedRidge
 from skmeta.losses import SquaredError
 
@@ -390,14 +390,8 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         ValueError
             If `coverage` is not in (0, 1), or as in `predict`.
         """
-        if not 0 < coverage < 1:
-            raise ValueError(
-                f"coverage must be a probability in (0, 1), 0.9 for nine targets in "
-                f"ten. Got {coverage!r}."
-            )
         mean, std = self.predict(X, tasks=tasks, return_std=True)
-        half = norm.ppf(0.5 + coverage / 2) * std
-        return np.column_stack([mean - half, mean + half])
+        return normal_interval(mean, std, coverage)
 
     def adapt(
         self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None

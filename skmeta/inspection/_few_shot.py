@@ -33,7 +33,7 @@ class FewShotDisplay:
     """Score on new tasks against the number of shots, that is, of rows to adapt to.
 
     For every number of shots, a task is scored on the same rows: those after the
-    largest number of shots.
+    largest number of shots. A dashed line is the score without adapting.
 
     Parameters
     ----------
@@ -44,7 +44,9 @@ class FewShotDisplay:
     baselines : dict of str to ndarray of shape (n_tasks,), default=None
         Scores of estimators that do not adapt, by name.
     score_name : str, default="score"
-        What the scores are.
+        What is drawn.
+    negate_score : bool, default=False
+        Whether the negated scores are drawn: of `'neg_mean_squared_error'`, the errors.
     label : str, default=None
         Name of the estimator in the legend.
     n_left_out : int, default=0
@@ -74,6 +76,8 @@ class FewShotDisplay:
     ... )
     >>> display.scores.shape
     (20, 5)
+    >>> display.score_name  # drawn with its natural sign
+    'mean squared error'
     >>> bool(display.mean_score[-1] > display.mean_score[0])
     True
     """
@@ -82,6 +86,7 @@ class FewShotDisplay:
     scores: np.ndarray
     baselines: Mapping[str, np.ndarray] | None = None
     score_name: str = "score"
+    negate_score: bool = False
     label: str | None = None
     n_left_out: int = 0
 
@@ -133,10 +138,12 @@ class FewShotDisplay:
         scoring : str or callable, default=None
             A name such as 'neg_mean_squared_error' or 'accuracy', or a function of
             (estimator, X, y). None: the accuracy or R^2 of `score`. R^2 is relative to
-            the spread of the few rows scored in a task, and needs two of them.
+            the spread of the few rows scored in a task, and needs two of them. Errors,
+            whose names begin with `neg`, are drawn with their natural sign.
         baselines : dict of str to fitted estimator, default=None
             Estimators that do not adapt, by name, scored on the same rows. They get the
-            features only or, beside a pipeline, the rows as they are.
+            features only or, beside a pipeline, the rows as they are. None: the
+            estimator itself, which predicts new tasks with what the tasks share.
         n_jobs : int, default=None
             Number of processes, or of what :func:`joblib.parallel_config` names, that
             adapt to tasks and score them, if they take more than 0.1 s in all; -1: one
@@ -171,18 +178,22 @@ class FewShotDisplay:
         raw = X if raw is None else raw
         shots = check_counts(n_shots, "n_shots", 0)
         rows, n_left_out = long_enough(rows, shots[-1] + 1)
-        baselines = dict(baselines or {})
+        label = name if label is None else label
+        if baselines is None:
+            others = {f"{label}, not adapted": (model, X)}
+        else:
+            others = {name: (one, raw) for name, one in baselines.items()}
         score = check_scoring(model, scoring=scoring)
-        others = list(baselines.values())
-        data = model, score, shots, X, y, raw, others
+        data = model, score, shots, X, y, list(others.values())
         scores = np.array(map_items(_task_scores, rows, n_jobs, *data), dtype=float)
         _check_scores(scores, shots)
         display = cls(
             n_shots=shots,
             scores=scores[:, : len(shots)],
-            baselines=dict(zip(baselines, scores[:, len(shots) :].T, strict=True)),
+            baselines=dict(zip(others, scores[:, len(shots) :].T, strict=True)),
             score_name=_score_name(scoring, model),
-            label=name if label is None else label,
+            negate_score=_is_negated(scoring),
+            label=label,
             n_left_out=n_left_out,
         )
         return display.plot(ax)
@@ -206,7 +217,8 @@ class FewShotDisplay:
         self.figure_ = ax.figure
         # 0, 1, 2, 4, 8, ... at equal distances
         ax.set_xscale("symlog", base=2, linthresh=1, linscale=0.5)
-        x, mean, error = self.n_shots, self.mean_score, self.standard_error
+        sign = -1.0 if self.negate_score else 1.0
+        x, mean, error = self.n_shots, sign * self.mean_score, self.standard_error
         baselines = self.baselines or {}
         color, *others = fresh_colors(ax, 1 + len(baselines))
         style = {"color": color, "label": self.label if label is None else label}
@@ -214,7 +226,9 @@ class FewShotDisplay:
         band = {"color": color, "alpha": 0.2, "linewidth": 0}
         self.band_ = ax.fill_between(x, mean - error, mean + error, **band)
         self.baseline_lines_ = {
-            name: ax.axhline(scores.mean(), color=color, linestyle="--", label=name)
+            name: ax.axhline(
+                sign * scores.mean(), color=color, linestyle="--", label=name
+            )
             for (name, scores), color in zip(baselines.items(), others, strict=True)
         }
         powers = [0, *2 ** np.arange(int(x[-1]).bit_length())]
@@ -223,7 +237,7 @@ class FewShotDisplay:
         name = self.score_name[:1].upper() + self.score_name[1:]
         ax.set(xlabel="Number of shots", ylabel=f"{name} (mean ± s.e. over tasks)")
         ax.autoscale(axis="y")
-        place_legend(ax, "lower right")
+        place_legend(ax, "upper right" if self.negate_score else "lower right")
         return self
 
 
@@ -234,16 +248,15 @@ def _task_scores(
     shots: np.ndarray,
     X: Any,
     y: np.ndarray,
-    raw: Any,
-    others: list[Any],
+    others: list[tuple[Any, Any]],
 ) -> list[float]:
     """On the last rows of a task: for every number of shots, and of the others."""
     last = task[shots[-1] :]
     adapted = (
         model.adapt(take(X, task[:k]), y[task[:k]]) if k else model for k in shots
     )
-    scores = [score(one, take(X, last), y[last]) for one in adapted]
-    return scores + [score(one, take(raw, last), y[last]) for one in others]
+    pairs = [*((one, X) for one in adapted), *others]
+    return [score(one, take(features, last), y[last]) for one, features in pairs]
 
 
 def _check_scores(scores: np.ndarray, shots: np.ndarray) -> None:
@@ -254,9 +267,13 @@ def _check_scores(scores: np.ndarray, shots: np.ndarray) -> None:
         )
 
 
+def _is_negated(scoring: str | Callable | None) -> bool:
+    return isinstance(scoring, str) and scoring.startswith("neg_")
+
+
 def _score_name(scoring: str | Callable | None, model: Any) -> str:
     if scoring is None:
         return "accuracy" if is_classifier(model) else "R$^2$"
     if isinstance(scoring, str):
-        return scoring.replace("_", " ")
+        return scoring.removeprefix("neg_").replace("_", " ")
     return getattr(scoring, "__name__", "score")

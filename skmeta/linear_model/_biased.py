@@ -16,7 +16,7 @@ from skmeta._parameters import changed, unchanged_on_error
 from skmeta._sklearn import Interval, _check_partial_fit_first_call, _fit_context
 from skmeta._solvers import TaskLoss, newton
 from skmeta._step_matrices import inverses
-from skmeta._targets import Values
+from skmeta._targets import Values, normal_interval
 from skmeta.linear_model._base import (
     BaseLinear,
     LinearClassifier,
@@ -292,7 +292,7 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
             return y
         if self.noise is None:
             raise ValueError(
-                "return_std=True needs the variance of the noise: set the parameter "
+                "Standard deviations need the variance of the noise: set the parameter "
                 "`noise` of BiasedRidge."
             )
         coordinates = vars(self).get("_coordinates")
@@ -300,6 +300,30 @@ class BiasedRidge(RegressorMixin, LinearRegressor, _BaseBiased):
             X = coordinates.features(X)
         explained = (X @ self._root[:-1] + self.fit_intercept * self._root[-1]) ** 2
         return y, np.sqrt(self.noise * (1.0 + explained.sum(axis=1)))
+
+    def predict_interval(self, X: Any, *, coverage: float = 0.9) -> np.ndarray:
+        """Intervals that contain a new target with the given probability.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        coverage : float, default=0.9
+            The probability, in (0, 1).
+
+        Returns
+        -------
+        interval : ndarray of shape (n_samples, 2)
+            Lower and upper ends: the prediction minus and plus a quantile of the normal
+            distribution times the standard deviation.
+
+        Raises
+        ------
+        ValueError
+            If `coverage` is not in (0, 1), or `noise` is None.
+        """
+        mean, std = self.predict(X, return_std=True)
+        return normal_interval(mean, std, coverage)
 
     def _solve(
         self, task: TaskLoss, theta: np.ndarray, learner: FullLossLearner

@@ -69,7 +69,7 @@ def test_few_shot_scores_by_hand(model, regression):
     [
         (None, r2_score, "R$^2$"),
         ("r2", r2_score, "r2"),
-        (MSE, lambda *pair: -mean_squared_error(*pair), "neg mean squared error"),
+        (MSE, lambda *pair: -mean_squared_error(*pair), "mean squared error"),
     ],
     ids=["score", "r2", "mse"],
 )
@@ -186,16 +186,16 @@ def test_few_shot_artists_hold_the_numbers(model, long_tasks):
         model, X, y, tasks, scoring=MSE, baselines=baselines
     )
     np.testing.assert_array_equal(display.line_.get_xdata(), [0, 1, 2, 4, 8])
-    np.testing.assert_array_equal(display.line_.get_ydata(), display.mean_score)
+    np.testing.assert_array_equal(display.line_.get_ydata(), -display.mean_score)
     (path,) = display.band_.get_paths()
-    edges = [display.mean_score + s * display.standard_error for s in (-1, 1)]
+    edges = [-display.mean_score + s * display.standard_error for s in (-1, 1)]
     for i, k in enumerate(display.n_shots):
         heights = path.vertices[path.vertices[:, 0] == k, 1]
         assert heights.min() == pytest.approx(edges[0][i])
         assert heights.max() == pytest.approx(edges[1][i])
     assert list(display.baseline_lines_) == ["pooled", "strong"]
     for name, line in display.baseline_lines_.items():
-        assert set(line.get_ydata()) == {display.baselines[name].mean()}
+        assert set(line.get_ydata()) == {-display.baselines[name].mean()}
     ax = display.ax_
     assert legend_texts(ax) == ["FMRLRegressor", "pooled", "strong"]
     assert len({line.get_color() for line in ax.lines}) == 3
@@ -206,14 +206,33 @@ def test_few_shot_artists_hold_the_numbers(model, long_tasks):
     np.testing.assert_allclose(gaps, gaps[0])
 
 
+def test_errors_are_positive_and_fall(model, long_tasks):
+    display = FewShotDisplay.from_estimator(model, *long_tasks, scoring=MSE)
+    heights = display.line_.get_ydata()
+    assert 0 < heights[-1] < heights[0]
+    assert (display.scores < 0).all()  # as scikit-learn defines them
+
+
+def test_the_baseline_is_the_estimator_before_it_adapts(model, long_tasks):
+    display = FewShotDisplay.from_estimator(model, *long_tasks, n_shots=[0, 2])
+    name = "FMRLRegressor, not adapted"
+    assert list(display.baselines) == list(display.baseline_lines_) == [name]
+    np.testing.assert_array_equal(display.baselines[name], display.scores[:, 0])
+    assert legend_texts(display.ax_) == ["FMRLRegressor", name]
+    assert not FewShotDisplay.from_estimator(
+        model, *long_tasks, n_shots=[0, 2], baselines={}
+    ).baselines
+
+
 def test_few_shot_displays_share_axes(model, long_tasks):
     _, ax = plt.subplots()
     other = FMRLRegressor(meta_step_size=0.0)
     X, y, tasks = long_tasks
     other.fit(X, y, tasks=tasks)
-    one = FewShotDisplay.from_estimator(model, *long_tasks, scoring=MSE, ax=ax)
+    params = {"scoring": MSE, "baselines": {}, "ax": ax}
+    one = FewShotDisplay.from_estimator(model, *long_tasks, **params)
     two = FewShotDisplay.from_estimator(
-        other, *long_tasks, scoring=MSE, ax=ax, label="single-task"
+        other, *long_tasks, label="single-task", **params
     )
     assert one.ax_ is two.ax_ is ax
     assert one.line_.get_color() != two.line_.get_color()
@@ -222,7 +241,8 @@ def test_few_shot_displays_share_axes(model, long_tasks):
     assert legend_texts(ax)[-1] == "again"
     low, high = ax.get_ylim()
     for display in (one, two):
-        assert low < display.mean_score.min() <= display.mean_score.max() < high
+        drawn = -display.mean_score
+        assert low < drawn.min() <= drawn.max() < high
 
 
 def test_more_series_than_colours():
