@@ -15,8 +15,10 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from skmeta._fmrl._algorithm import Algorithm
+from skmeta._fmrl._call import Call
 from skmeta._fmrl._configure import NESTED, Configuration, configure, inner_estimator
-from skmeta._fmrl._loop import KnownStarts, Options, learn
+from skmeta._fmrl._glitches import first_sample, without_glitches
+from skmeta._fmrl._loop import Options
 from skmeta._fmrl._pooled import first_row_leader, pooled
 from skmeta._fmrl._replay import replay
 from skmeta._fmrl._state import HISTORY, State
@@ -39,35 +41,6 @@ from skmeta.meta_step_size import META_STEP_SIZES, MetaStepSize
 from skmeta.step_size import STEP_SIZES, StepSize
 
 STARTS = ("last", "draw", "mean")
-
-
-class Call:
-    """The draft of one call: the state that it learns, and the tasks to store."""
-
-    __slots__ = ("configuration", "is_first", "state", "stored")
-
-    def __init__(
-        self, state: State, configuration: Configuration, *, is_first: bool = False
-    ):
-        self.state, self.configuration = state, configuration
-        self.is_first = is_first
-        self.stored: tuple[list[Any], np.ndarray] | None = None
-
-    def keep(self, names: list[Any], parameters: np.ndarray, gone: set[int]) -> None:
-        """The parameters of the tasks to store; those of the tasks `gone` are not."""
-        kept = np.delete(parameters, list(gone), axis=0) if gone else parameters
-        self.stored = names, kept
-
-    def store_tasks(self, state: State) -> None:
-        """Add the tasks to the known ones of a state."""
-        if self.stored is not None:
-            state.known = state.known.stored(*self.stored)
-
-    def so_far(self) -> dict[str, Any]:
-        """The attributes of an estimator that has learned as much."""
-        state = self.state.draft()
-        self.store_tasks(state)
-        return {"_learned": state}
 
 
 class _Scratch(local):
@@ -196,16 +169,16 @@ class BaseFMRL(BaseMeta):
         if unchanged and before is not None:
             configuration = self._configuration
             if before.algorithm is configuration.algorithm:
-                return Call(before.draft(), configuration)
+                return Call(before.draft(), configuration, before)
         shape, classes = reading.shape, reading.target.classes
         configuration = self._configured(shape, classes, unchanged)
         algorithm = configuration.algorithm
         if before is None:
             state = self._first_state(reading, algorithm, n_passes)
-            return Call(state, configuration, is_first=True)
+            return Call(state, configuration, None)
         state = before.draft()
         self._continue_with(state, algorithm)
-        return Call(state, configuration)
+        return Call(state, configuration, before)
 
     def _first_state(
         self, reading: Reading, algorithm: Algorithm, n_passes: int | None
@@ -234,6 +207,7 @@ class BaseFMRL(BaseMeta):
             moves=np.zeros(shape),
             log=History(HISTORY),
             known=KnownTasks(shape),
+            sample=first_sample(reading.batch, algorithm.standardize),
         )
 
     @property
@@ -305,41 +279,35 @@ class BaseFMRL(BaseMeta):
     def _learn(
         self, draft: Call, reading: Reading, n_passes: int | None, progress: Progress
     ) -> Finished:
-        state, batch, labels = draft.state, reading.batch, reading.labels
-        known, parameters = None, None
-        if labels is not None and self.store_tasks:
-            parameters = np.empty((batch.n_tasks, *state.algorithm.shape))
-            if n_passes is None and len(state.known):
-                known = KnownStarts(state.known.records, state.known.rows(labels))
-        n_tasks, options = batch.n_tasks, draft.configuration.options
+        stops, tasks, batch = draft.configuration.options.stops, None, reading.batch
         bad: list[tuple[int, str | None]] = []
+        notes: list[str] = []
         for n_pass in range(n_passes or 1):
             if n_passes is not None:
                 progress.begin_step("pass")
-            log = state.log.with_capacity(n_tasks)
-            history = log.spare(n_tasks)
-            bad_tasks = learn(state, batch, known, parameters, history, options)
-            bad += bad_tasks
-            if bad_tasks and options.stops:
-                return Finished(bad)
-            names, n_done = labels, n_tasks - len(bad_tasks)
-            gone = {t for t, _ in bad_tasks}
-            if gone and labels is not None:
-                names = [label for t, label in enumerate(labels) if t not in gone]
-            keeps_all = names is not None and self.store_tasks
-            state.log = log.grown(n_done, names, keeps_all=keeps_all)
+            found = draft.learn(reading, self.store_tasks, n_passes is None)
+            if not n_pass and not (found and stops) and not draft.is_usual(batch):
+                cleaned = without_glitches(draft, reading, found)
+                if cleaned is not None:
+                    reading, tasks, lost, note = cleaned
+                    notes.append(note)
+                    fresh = self._begin(reading, draft.before, n_passes, False)
+                    draft.start_again(fresh, lost)
+                    found = draft.learn(reading, self.store_tasks, n_passes is None)
+            bad += found if tasks is None else [(tasks[t], why) for t, why in found]
+            if bad and stops:
+                break
             if self.verbose:
-                self._report(state, n_pass, n_passes or 1, n_done)
-            if parameters is not None and names is not None:
-                draft.keep(names, parameters, gone)
+                n_done = reading.batch.n_tasks - len(found)
+                self._report(draft.state, n_pass, n_passes or 1, n_done)
             if n_passes is not None and progress.end_step(draft.so_far):
                 break
-        return Finished(bad) if bad else ALL_LEARNED
+        return Finished(bad, notes) if bad or notes else ALL_LEARNED
 
     def _publish(self, draft: Call, reading: Reading) -> State:
         state = draft.state
         draft.store_tasks(state)
-        if draft.is_first:  # a call that fails has not moved the user's generator
+        if draft.before is None:  # a call that fails has not moved the user's generator
             draw_seed(check_random_state(self.random_state))
         self._configuration = draft.configuration
         return state
@@ -471,6 +439,11 @@ class BaseFMRL(BaseMeta):
     def init_(self, learned: State) -> np.ndarray:
         """The shared initialization as one array, which `init` accepts."""
         return _as_init(learned, learned.shared)
+
+    @learned_attribute
+    def n_rows_set_aside_(self, learned: State) -> int:
+        """Number of rows that were not learned from."""
+        return learned.set_aside.n_rows
 
     @learned_attribute
     def coef_(self, learned: State) -> np.ndarray:

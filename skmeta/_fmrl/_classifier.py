@@ -185,6 +185,10 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         Number of tasks learned from; every pass and every return of a task counts.
     n_tasks_skipped_ : int
         Number of bad tasks left out, in every pass.
+    n_rows_set_aside_ : int
+        Number of rows with an isolated feature far outside all others, which were not
+        learned from (with `standardize=True`, of dense X); a warning names the first
+        of a call.
     n_features_in_ : int
         Number of features, the task column not counted.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)

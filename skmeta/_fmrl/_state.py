@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skmeta._batch import Batch
 from skmeta._fmrl._algorithm import Algorithm
 from skmeta._fmrl._row_leader import RowLeader
+from skmeta._fmrl._sample import Sample
+from skmeta._meta._glitches import NONE_SET_ASIDE, SetAside
 from skmeta._meta._history import History
 from skmeta._meta._input import Schema, Target
 from skmeta._meta._known import KnownTasks
@@ -82,6 +85,10 @@ class State:
     log : History
         Of dtype `HISTORY`.
     known : KnownTasks
+    sample : Sample or None
+        Rows that new ones are compared with. None: they are not compared.
+    set_aside : SetAside
+        Rows that were left out.
     """
 
     algorithm: Algorithm
@@ -101,6 +108,8 @@ class State:
     known: KnownTasks
     drawn: Draw | None = None
     next_draw: int = 1
+    sample: Sample | None = None
+    set_aside: SetAside = NONE_SET_ASIDE
 
     def draft(self) -> State:
         """A copy to learn on."""
@@ -115,6 +124,11 @@ class State:
         if self.row_leader is not None:
             draft.row_leader = self.row_leader.copy()
         return draft
+
+    def observe_sample(self, batch: Batch) -> None:
+        """Add rows of the tasks just learned to the sample."""
+        assert self.sample is not None
+        self.sample = self.sample.followed(batch, self.moments, self.n_tasks)
 
     @property
     def start(self) -> Draw:

@@ -12,79 +12,25 @@ import numpy as np
 
 from skmeta._batch import Batch
 from skmeta._kernels import mixed
+from skmeta._meta._glitches import (
+    FEW_TASKS,
+    LEAST_ROWS,
+    LEAST_TASKS,
+    Glitch,
+    far_distances,
+    most_far_rows,
+    n_allowed,
+)
 from skmeta._mixed._units import Units
 
 Array = np.ndarray
 
-__all__ = [
-    "Glitch",
-    "SetAside",
-    "glitches",
-    "most_squares",
-    "screen_of",
-    "without_rows",
-]
+__all__ = ["glitches", "most_squares", "screen_of"]
 
-FAR = 10.0  # times reach^2 / spread, see `find_glitches`
-MORE_IF_FEW = 200  # rows with which this factor is twice as large
-LEAST_TASKS, LEAST_ROWS = 10, 100  # to judge by
-FEW_TASKS, SHARE = 3, 1e-3  # glitches of a call, per task; more are a change
-TASKS_PER_GLITCH = 50  # of a batch of few tasks, which may have one
-SHARE_OF_TASK = 0.1  # rows of a task that may be glitches, or one
-MEMORY = 1000  # visits after which a glitch no longer counts towards a change
-MOST_KEPT = 100  # glitches that are remembered
 SCREEN, PER_ROW = 900.0, 20.0  # squares in units that start a search: per task, per row
 FAR_ORIGIN = 100.0  # spreads from the middle
 ROUNDING = 1e-10  # of squares from the origin, below which a difference is zero
 ROOM = 10.0  # of a wider screen, above what was accepted
-
-
-class Glitch(NamedTuple):
-    """A value outside all others.
-
-    Attributes
-    ----------
-    task, row : int
-        Number of the task in the batch, and number of the row in the batch.
-    column : int
-        Of the feature; the target follows the last feature.
-    value, middle, reach : float
-        The value; all others are within `reach` of `middle`.
-    """
-
-    task: int
-    row: int
-    column: int
-    value: float
-    middle: float
-    reach: float
-
-
-class SetAside(NamedTuple):
-    """What was left out so far.
-
-    Attributes
-    ----------
-    n_rows : int
-    last : tuple of (int, label or None)
-        The visits and tasks of the latest rows.
-    """
-
-    n_rows: int = 0
-    last: tuple[tuple[int, Hashable], ...] = ()
-
-    def allows(self, visit: int, names: Sequence[Hashable], n_allowed: int) -> bool:
-        """Whether rows of these tasks may be left out too, or show a change."""
-        recent = sum(visit - when < MEMORY for when, _ in self.last)
-        if recent + len(names) > n_allowed:
-            return False
-        known = [name for _, name in self.last if name is not None]
-        return all(known.count(name) < FEW_TASKS for name in names)
-
-    def with_rows(self, visit: int, names: Sequence[Hashable]) -> SetAside:
-        """With rows of these tasks, one name for each row."""
-        last = (*self.last, *((visit, name) for name in names))
-        return SetAside(self.n_rows + len(names), last[-MOST_KEPT:])
 
 
 class _Tasks(NamedTuple):
@@ -181,12 +127,9 @@ def find_glitches(
 ) -> list[Glitch]:
     """Rows with a value far from those of all other tasks, one value per row.
 
-    A value is far if its distance from the median of the tasks exceeds
-    ``FAR reach^2 / spread``, or more if there are few rows. `spread` is the median over
-    tasks of their root mean square about that median, and `reach` a bound of the
-    distances of all other rows: the heavier the tails, the larger is the ratio, and a
-    column that seldom differs from one value has no spread. If there are more far rows
-    than `n_allowed`, they are a change, and none is a glitch.
+    The middle of a column is the median of the tasks, and its spread the median over
+    tasks of their root mean square about the middle; see `far_distances`. If there are
+    more far rows than `n_allowed`, they are a change, and none is a glitch.
 
     Parameters
     ----------
@@ -217,7 +160,7 @@ def find_glitches(
         values = np.column_stack([batch.X[rows], batch.y[rows]])
         excess = np.abs(values - (origin + middle)) - far
         where = np.flatnonzero(excess.max(axis=1) > 0)
-        if len(where) > max(1, SHARE_OF_TASK * len(rows)):
+        if len(where) > most_far_rows(len(rows)):
             continue
         for i in where.tolist():
             j = int(excess[i].argmax())
@@ -238,9 +181,7 @@ class _Bounds(NamedTuple):
     @property
     def far(self) -> Array:
         """Distances from the middle above which a value is far."""
-        far = np.full(len(self.middle), np.inf)
-        squares = FAR * (1.0 + MORE_IF_FEW / self.n_rows) * self.reach**2
-        return np.divide(squares, self.spread, out=far, where=self.spread > 0)
+        return far_distances(self.spread, self.reach, self.n_rows)
 
     @property
     def is_far_from_origin(self) -> bool:
@@ -273,28 +214,3 @@ def _bounds(new: _Tasks, old: _Tasks | None, most: int) -> _Bounds | None:
     return _Bounds(
         reaches[:, used], middle[used], spread[used], reach[used], n_rows.sum()
     )
-
-
-def n_allowed(batch: Batch) -> int:
-    """Largest number of rows of a call that are glitches rather than a change."""
-    n_tasks = batch.n_tasks
-    return max(1, min(FEW_TASKS, n_tasks // TASKS_PER_GLITCH), int(SHARE * n_tasks))
-
-
-def without_rows(batch: Batch, gone: Sequence[int]) -> tuple[Batch, Array]:
-    """The batch without these rows, and the numbers of the tasks that have others."""
-    n = len(batch.y)
-    order = np.arange(n) if batch.order is None else batch.order[0]
-    order = order[batch.starts[0] : batch.starts[-1]]
-    is_kept = ~np.isin(order, gone)
-    sizes = np.add.reduceat(
-        is_kept.astype(np.intp), batch.starts[:-1] - batch.starts[0]
-    )
-    tasks = np.flatnonzero(sizes)
-    rows = order[is_kept]
-    starts = np.append(0, sizes[tasks].cumsum()).astype(np.intp)
-    weight = None if batch.sample_weight is None else batch.sample_weight[rows]
-    kept: Any = Batch(
-        np.ascontiguousarray(batch.X[rows]), batch.y[rows], weight, starts, None
-    )
-    return kept, tasks

@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
 from skmeta._meta._base import MetaRegressor, learned_attribute
+from skmeta._meta._glitches import note_on, without_rows
 from skmeta._meta._input import Reading
 from skmeta._meta._record import Record
 from skmeta._mixed._base import BaseMixed, Draft, Published, numbers_of
-from skmeta._mixed._glitches import Glitch, glitches, without_rows
+from skmeta._mixed._glitches import glitches
 from skmeta._mixed._replay import replay
 from skmeta._mixed._stream import Learned
 from skmeta._targets import normal_interval
@@ -533,27 +534,8 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         first = found[0]
         if tasks is not None:
             first = first._replace(task=int(tasks[first.task]))
-        return model.with_set_aside(names), [_note(reading, first, len(found))]
+        return model.with_set_aside(names), [note_on(reading, first, len(found))]
 
     def _replay(self, reading: Reading) -> Iterator[Record]:
         draft = self._begin(reading, None, 1, False)
         return replay(draft.model, draft.options, reading, SquaredError())
-
-
-def _note(reading: Reading, glitch: Glitch, n_rows: int) -> str:
-    """A warning that names the first of the rows that are set aside."""
-    number = int(np.flatnonzero(reading.batch.rows(glitch.task) == glitch.row)[0])
-    if reading.numbers is not None:
-        number = int(reading.numbers[glitch.row])
-    names, what = reading.schema.names, "the target"
-    if glitch.column < reading.schema.n_features:
-        name = glitch.column if names is None else names[glitch.column]
-        what = f"feature {name!r}"
-    rows = "1 row is" if n_rows == 1 else f"{n_rows} rows are"
-    return (
-        f"{rows} not learned from. {reading.name(glitch.task)}: {what} is "
-        f"{glitch.value:g} in row {number} of the task; the values of all other tasks "
-        f"are within {glitch.reach:.3g} of {glitch.middle:.3g}. Correct the value or "
-        "drop the row; if such values are right, pass more rows with them: a change "
-        "that persists is learned."
-    )

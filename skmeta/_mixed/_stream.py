@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmeta._kernels import mixed
+from skmeta._meta._glitches import SetAside
 from skmeta._meta._history import History
 from skmeta._mixed._adapt import NewTask, new_task
 from skmeta._mixed._freeze import freeze
-from skmeta._mixed._glitches import SetAside, most_squares, screen_of
+from skmeta._mixed._glitches import most_squares, screen_of
 from skmeta._mixed._group import Group
 from skmeta._mixed._options import Options
 from skmeta._mixed._posterior import Gaussian, Predictor, Solved
