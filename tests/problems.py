@@ -94,8 +94,8 @@ def train(problem, X, y, coef=None, intercept=None, weight=None, **params):
 
 
 def numbers(history):
-    """The history without the labels of the tasks."""
-    return history[[name for name in history.dtype.names if name != "label"]]
+    """The history without the labels of the tasks and the numbers of the visits."""
+    return history[list(history.dtype.names[2:])]
 
 
 def assert_equal_models(one, other, names=ATTRIBUTES, *, same_labels=True):

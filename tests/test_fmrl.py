@@ -142,6 +142,7 @@ def test_equals_the_naive_loop(
     assert_allclose(model.task_intercept_, parameters[..., -1], **close)
     assert model.history_.dtype.names == (
         "label",
+        "visit",
         "n_samples",
         "loss",
         "distance",

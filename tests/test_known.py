@@ -216,7 +216,21 @@ def test_history_keeps_all_or_the_last(keeps_all, at_a_time):
     last = np.arange(n_tasks)[-len(array) :]
     assert_array_equal(array["n"], last)
     assert array["label"].tolist() == last.tolist()
-    assert array.dtype.names == ("label", "n")
+    assert_array_equal(array["visit"], last + 1)
+    assert array.dtype.names == ("label", "visit", "n")
+    restored = more(pickle.loads(pickle.dumps(history)), [0], keeps_all)
+    assert restored.to_array()["visit"][-1] == n_tasks + 1
+
+
+def test_the_size_of_a_pickle_with_space_is_constant():
+    history = History(NUMBERS, LAST_ROWS)
+    sizes = []
+    for n in range(1, 3 * LAST_ROWS):
+        history = more(history, [n], keeps_all=False)
+        sizes.append(len(pickle.dumps(history)))
+    assert sizes[-1] <= 1.5 * sizes[0]
+    restored = pickle.loads(pickle.dumps(history))
+    assert_array_equal(restored.to_array(), history.to_array())
 
 
 def test_a_label_of_the_history_may_be_a_tuple():

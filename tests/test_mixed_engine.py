@@ -376,7 +376,7 @@ def test_partition_does_not_matter(seed, n_features, longest, share, labels_per_
         batch, names = make_batch(data, piece)
         learned, bad = learned.taken(batch, names, options)
         assert not bad
-        if learned.is_due:
+        if learned.is_due(options):
             learned = learned.refreshed(options, fully=False)
     assert learned.n_tasks_seen == 15
     assert len(learned.history) == sum(
@@ -554,7 +554,7 @@ def stream(data: Data, options: Options, order: Any, labels: bool = False) -> Le
     for t in order:
         batch, names = make_batch(data, data.tasks == t)
         learned, _ = learned.taken(batch, names if labels else None, options)
-        if learned.is_due:
+        if learned.is_due(options):
             learned = learned.refreshed(options, fully=False)
     return learned.refreshed(options, fully=False)
 

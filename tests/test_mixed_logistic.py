@@ -463,7 +463,7 @@ def test_stream_of_calls_is_nearly_a_fit():
             batch, names = as_batch(X[rows], y[rows], labels[rows])
             stream, bad = stream.taken(batch, names, OPTIONS)
             assert not bad
-            if stream.is_due:
+            if stream.is_due(OPTIONS):
                 stream = stream.refreshed(OPTIONS, fully=False)
     stream = stream.refreshed(OPTIONS, fully=True)
     assert stream.n_tasks_seen == 120 and len(stream.labels()) == 120
@@ -578,7 +578,7 @@ def test_tasks_need_no_labels():
         rows = labels == t
         one, _ = as_batch(X[rows], y[rows], labels[rows])
         new, _ = new.taken(one, None, options)
-        if new.is_due:
+        if new.is_due(options):
             new = new.refreshed(options, fully=False)
     assert new.store.n_held <= 64 + 7 and new.labels() == []
     assert (

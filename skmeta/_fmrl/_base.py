@@ -25,7 +25,7 @@ from skmeta._fmrl._state import HISTORY, State
 from skmeta._fmrl._task_parameter import TASK_PARAMETERS
 from skmeta._learners._protocol import Capability
 from skmeta._meta._base import ALL_LEARNED, BaseMeta, Finished, learned_attribute
-from skmeta._meta._history import History
+from skmeta._meta._history import LAST_ROWS, History
 from skmeta._meta._input import Reading
 from skmeta._meta._known import KnownTasks
 from skmeta._meta._record import Record
@@ -205,7 +205,7 @@ class BaseFMRL(BaseMeta):
             n_tasks=0,
             n_skipped=0,
             moves=np.zeros(shape),
-            log=History(HISTORY),
+            log=History(HISTORY, 0 if self.store_tasks else LAST_ROWS),
             known=KnownTasks(shape),
             sample=first_sample(reading.batch, algorithm.standardize),
         )

@@ -137,11 +137,13 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
     task_intercept_ : ndarray of shape (n_tasks, ...)
         Their intercepts, each shaped like `intercept_`.
     history_ : structured ndarray of shape (`n_tasks_seen_`,)
-        One row per learned task, in order: `n_samples`; `loss`, the mean prequential
-        loss (every sample is predicted before it is learned from); and, in the units of
-        the task, `distance` of the task parameter from the shared initialization,
-        `grad_sq_norm`, the sum of squared gradient norms, and `step_size`, or its mean
-        if there is one per parameter. ``pandas.DataFrame(model.history_)`` is a table.
+        One row per learned task, in order: `label`; `visit`, its number from 1 on;
+        `n_samples`; `loss`, the mean prequential loss (every sample is predicted before
+        it is learned from); and, in the units of the task, `distance` of the task
+        parameter from the shared initialization, `grad_sq_norm`, the sum of squared
+        gradient norms, and `step_size`, or its mean if there is one per parameter. If
+        tasks are not stored, only the last 1,000 rows.
+        ``pandas.DataFrame(model.history_)`` is a table.
     n_tasks_seen_ : int
         Number of tasks learned from; every pass and every return of a task counts.
     n_tasks_skipped_ : int

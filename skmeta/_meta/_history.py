@@ -1,4 +1,4 @@
-"""A row per task learned from, in order: numbers and a label."""
+"""A row per visit (a task that is learned from), in order: numbers and a label."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["History"]
+__all__ = ["LAST_ROWS", "History"]
 
-LAST_ROWS = 1000  # least number of rows if tasks are not stored
+LAST_ROWS = 1000  # kept if tasks are not stored
 
 
 class _Memory:
@@ -22,7 +22,7 @@ class _Memory:
 
 
 class History:
-    """The numbers and labels of tasks; a task without a label has None.
+    """The numbers and labels of visits; a task without a label has None.
 
     A value is a range of rows of a memory that later values share, and never changes.
 
@@ -30,17 +30,22 @@ class History:
     ----------
     dtype : dtype
         Of the numbers of a task, a structured one.
+    n_reserved : int
+        Tasks that a pickle has space for from the start, so that its size is constant.
     """
 
-    __slots__ = ("_first", "_memory", "_n")
+    __slots__ = ("_first", "_memory", "_n", "_n_gone", "_n_reserved")
 
-    def __init__(self, dtype: np.dtype):
-        self._memory, self._first, self._n = _Memory(np.empty(0, dtype), []), 0, 0
+    def __init__(self, dtype: np.dtype, n_reserved: int = 0):
+        self._memory = _Memory(np.empty(n_reserved, dtype), [])
+        self._first = self._n = self._n_gone = 0
+        self._n_reserved = n_reserved
 
-    @classmethod
-    def _of(cls, memory: _Memory, first: int, n: int) -> History:
-        history = cls.__new__(cls)
+    def _of(self, memory: _Memory, first: int, n: int) -> History:
+        """Rows `first` to `n` of a memory, which follow those that are gone."""
+        history = History.__new__(History)
         history._memory, history._first, history._n = memory, first, n
+        history._n_gone, history._n_reserved = self._n_gone, self._n_reserved
         return history
 
     def __len__(self) -> int:
@@ -56,10 +61,11 @@ class History:
         return self._memory.labels[self._first : self._n]
 
     def to_array(self) -> np.ndarray:
-        """The numbers, and the labels as the first field."""
+        """The labels, the numbers of the visits from 1 on, and the numbers."""
         numbers = self.numbers
-        kinds = [("label", object), *numbers.dtype.descr]
+        kinds = [("label", object), ("visit", np.int64), *numbers.dtype.descr]
         array = np.empty(len(numbers), dtype=kinds)
+        array["visit"] = self._n_gone + 1 + np.arange(len(numbers))
         for row, label in enumerate(self.labels):
             array["label"][row] = label
         for name in numbers.dtype.names or ():
@@ -89,7 +95,9 @@ class History:
         self._memory.labels.extend(new_labels)  # claims the rows
         if not keeps_all and n - first > LAST_ROWS:
             first = n - LAST_ROWS
-        return self._of(self._memory, first, n)
+        grown = self._of(self._memory, first, n)
+        grown._n_gone += first - self._first
+        return grown
 
     def appended_one(
         self, numbers: Any, label: Hashable | None, *, keeps_all: bool
@@ -123,9 +131,17 @@ class History:
         return _Memory(enlarged, self.labels)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"numbers": self.numbers.copy(), "labels": self.labels}
+        numbers = np.zeros(max(len(self), self._n_reserved), self._memory.numbers.dtype)
+        numbers[: len(self)] = self.numbers
+        return {
+            "numbers": numbers,
+            "labels": self.labels,
+            "n_gone": self._n_gone,
+            "n_reserved": self._n_reserved,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         labels = list(state["labels"])
         numbers = np.array(state["numbers"])  # in memory, where joblib maps a file
         self._memory, self._first, self._n = _Memory(numbers, labels), 0, len(labels)
+        self._n_gone, self._n_reserved = state["n_gone"], state["n_reserved"]

@@ -169,7 +169,7 @@ class BaseMixed(BaseMeta):
                 draft.model = model = model.refreshed(draft.options, fully=True)
                 notes = [*notes, *model.warnings]
                 progress.end_step(lambda: {"_learned": self._publish(draft, reading)})
-            elif model.is_due:
+            elif model.is_due(draft.options):
                 model = model.refreshed(draft.options, fully=False)
             draft.model = model
         if self.verbose and n_passes is not None:

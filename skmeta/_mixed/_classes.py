@@ -425,10 +425,9 @@ class LearnedClasses:
         good[[task.number for task in bad]] = False
         if names is not None:
             names = [name for name, ok in zip(names, good, strict=True) if ok]
-        kept = names if options.store_tasks else None
-        losses = self._losses(batch)[good]
-        n_rows = np.diff(batch.starts)[good]
-        new.history = with_visits(self.history, n_rows, losses, kept)
+        keeps_all = names is not None and options.store_tasks
+        losses, n_rows = self._losses(batch)[good], np.diff(batch.starts)[good]
+        new.history = with_visits(self.history, n_rows, losses, names, keeps_all)
         return new, bad
 
     def _losses(self, batch: Any) -> Array:
@@ -464,10 +463,9 @@ class LearnedClasses:
     def _first(self) -> LearnedRow:
         return self.rows[0]
 
-    @property
-    def is_due(self) -> bool:
+    def is_due(self, options: Options) -> bool:
         """Whether so many rows have come that the priors should be refreshed."""
-        return self._first.is_due
+        return self._first.is_due(options)
 
     @property
     def n_tasks_seen(self) -> int:

@@ -56,7 +56,8 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         constant.
     window : int or None, default=None
         Number of tasks without a label that are stored individually, >= 1; older ones
-        are merged into one group. None: as many as fit in 16 MB, at least 64.
+        are merged into one group. None: as many as fit in 16 MB, at most those of 10
+        half-lives, at least 64.
     fit_intercept : bool, default=True
         Whether there is an intercept.
     task_column : str, int or list of these, default=None
@@ -118,9 +119,10 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
     task_intercept_ : ndarray of shape (n_tasks, 1)
         Their intercepts.
     history_ : structured ndarray
-        One row per visit, in order: `label`, `n_samples`, and `loss`, the mean of half
-        the squared error of the rows, predicted before the visit as rows of an unknown
-        task. If tasks are not stored, only about the last 1,000 rows.
+        One row per visit, in order: `label`; `visit`, its number from 1 on;
+        `n_samples`; and `loss`, the mean of half the squared error of the rows,
+        predicted before the visit as rows of an unknown task. If tasks are not stored,
+        only the last 1,000 rows.
     n_tasks_seen_ : int
         Number of different tasks learned from.
     n_tasks_skipped_ : int

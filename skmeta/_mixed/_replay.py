@@ -77,7 +77,7 @@ def replay(
         model, bad = model.taken(one, None if label is None else [label], options)
         if bad:
             raise ValueError(reading.problem(t, bad[0].reason))
-        if model.is_due:
+        if model.is_due(options):
             model = model.refreshed(options, fully=False)
 
 

@@ -29,6 +29,9 @@ Array = np.ndarray
 __all__ = ["HISTORY", "BadTask", "Learned", "with_visits"]
 
 DUE = 0.1  # calls since the last refresh per held task, above which one is due
+WEIGHT = 1.44  # of all tasks together, if the weight of one is halved after one visit
+DUE_IF_MANY = 0.02  # calls per held task, if few of them have weight
+HALF_LIVES = 10  # for which tasks without a label are stored individually
 GROWTH = 1.5  # growth of n_tasks, above which the shape of the prior is chosen again
 FEW, FEWER = 60, 20  # tasks below which a refresh does more
 FEW_VISITS = 200
@@ -40,12 +43,16 @@ HISTORY = np.dtype([("n_samples", np.int64), ("loss", np.float64)])
 
 
 def with_visits(
-    history: History, n_rows: Array, losses: Array, names: Sequence[Hashable] | None
+    history: History,
+    n_rows: Array,
+    losses: Array,
+    labels: Sequence[Hashable] | None,
+    keeps_all: bool,
 ) -> History:
     """The history with more tasks."""
     numbers = np.empty(len(n_rows), HISTORY)
     numbers["n_samples"], numbers["loss"] = n_rows, losses
-    return history.appended(numbers, names, keeps_all=names is not None)
+    return history.appended(numbers, labels, keeps_all=keeps_all)
 
 
 class BadTask(NamedTuple):
@@ -117,6 +124,7 @@ class Learned:
             One label per task; None: tasks without a label.
         options : Options
         """
+        labels = names
         if not options.store_tasks:
             names = None
         new = self._draft()
@@ -127,13 +135,14 @@ class Learned:
         starts = batch.starts
         if len(starts) == 2:
             name = None if names is None else names[0]
-            bad = new._take_one(batch, int(starts[1] - starts[0]), name)
+            label = None if labels is None else labels[0]
+            bad = new._take_one(batch, int(starts[1] - starts[0]), name, label)
         else:
-            bad = new._take_many(batch, np.diff(starts), names, options.n_jobs)
+            bad = new._take_many(batch, np.diff(starts), names, labels, options.n_jobs)
         return (self if len(bad) == len(starts) - 1 else new), bad
 
     def _take_one(
-        self, batch: Any, n_rows: int, name: Hashable | None
+        self, batch: Any, n_rows: int, name: Hashable | None, label: Hashable | None
     ) -> list[BadTask]:
         store, width = self.store, self.store.width
         k, number = min(n_rows, width), None
@@ -164,7 +173,7 @@ class Learned:
         self._count(1, number is None or number == store.n_known)
         self.store = store.appended_one(name, number, n_rows, self._visits)
         self.history = self.history.appended_one(
-            (len(batch.y), loss), name, keeps_all=name is not None
+            (len(batch.y), loss), label, keeps_all=name is not None
         )
         return []
 
@@ -173,6 +182,7 @@ class Learned:
         batch: Any,
         n_rows: Array,
         names: Sequence[Hashable] | None,
+        labels: Sequence[Hashable] | None,
         n_jobs: int | None,
     ) -> list[BadTask]:
         store, n = self.store, len(n_rows)
@@ -189,8 +199,7 @@ class Learned:
             good = np.ones(n, bool)
             good[[task.number for task in bad]] = False
             factors, n_rows, in_place = factors[good], n_rows[good], False
-            if names is not None:
-                names = [names[t] for t in np.flatnonzero(good).tolist()]
+            names, labels = _chosen(names, good), _chosen(labels, good)
         if not len(n_rows):
             return bad
         if self.screen is not None:
@@ -208,9 +217,8 @@ class Learned:
             out[:, :k], out[:, k:] = factors, 0.0
         first = self._visits + 1
         self._count(len(n_rows), n_new)
-        self.history = with_visits(
-            self.history, n_rows, self._losses_of(factors), names
-        )
+        losses, keeps_all = self._losses_of(factors), names is not None
+        self.history = with_visits(self.history, n_rows, losses, labels, keeps_all)
         self.store = store.appended(names, numbers, total, first)
         return bad
 
@@ -253,10 +261,12 @@ class Learned:
 
     # ---- learning the prior
 
-    @property
-    def is_due(self) -> bool:
+    def is_due(self, options: Options) -> bool:
         """Whether there were enough calls since the last refresh for another one."""
-        return self.predictor is None or self._due > DUE * self.store.n_held
+        due = DUE * (n_held := self.store.n_held)
+        if options.half_life is not None:
+            due = min(due, max(DUE * WEIGHT * options.half_life, DUE_IF_MANY * n_held))
+        return self.predictor is None or self._due > due
 
     def refreshed(self, options: Options, *, fully: bool) -> Learned:
         """With the prior learned from all that is held.
@@ -315,7 +325,10 @@ class Learned:
         window = options.window
         if window is None:
             size = 8 * self.store.width**2
-            window = max(LEAST_WINDOW, int(WINDOW_BYTES / size))
+            window = int(WINDOW_BYTES / size)
+            if options.half_life is not None:
+                window = min(window, int(HALF_LIVES * options.half_life))
+            window = max(LEAST_WINDOW, window)
         extra = self.store.n_loose - window
         if extra > 0:
             first = self.store.n_known
@@ -500,6 +513,13 @@ class Learned:
 
 
 _NO_FACTOR = np.empty((0, 0))
+
+
+def _chosen(labels: Sequence[Hashable] | None, good: Array) -> list[Hashable] | None:
+    """The labels of the good tasks, if there are labels."""
+    if labels is None:
+        return None
+    return [labels[t] for t in np.flatnonzero(good).tolist()]
 
 
 def _join(before: Array, n_before: int, factor: Array, out: Array, n_rows: int) -> None:
