@@ -1,6 +1,8 @@
 """Torch modules through skorch as inner learners; skipped where these are absent."""
 
+import importlib.util
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from joblib import parallel_config
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.utils import Bunch
 
 from skmeta import FMRLClassifier, FMRLRegressor, _parallel
 from skmeta.datasets import make_task_regression
@@ -315,3 +318,28 @@ def test_a_search_takes_a_network(data):
     search.fit(X, y, groups=tasks)
     assert len(set(search.cv_results_["mean_test_score"])) == 4
     assert not REGRESSORS["plain"].initialized_
+
+
+@pytest.mark.slow
+def test_the_example_of_omniglot_runs(monkeypatch):
+    """With few tasks, on images of noise."""
+    pytest.importorskip("matplotlib")
+    path = Path(__file__).parents[1] / "examples" / "few_shot_omniglot.py"
+    spec = importlib.util.spec_from_file_location("few_shot_omniglot", path)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    few = {"N_OLD": 6, "N_TASKS": 2, "N_NEW": 1, "STEPS": (1, 2), "NEW_STEPS": 2}
+    for name, value in {**few, "FEATURE_EPOCHS": 1}.items():
+        monkeypatch.setattr(example, name, value)
+    target = np.repeat(np.arange(12), 20)
+    images = np.random.default_rng(0).random((240, 21, 21), dtype=np.float32)
+    omniglot = Bunch(images=images, target=target, target_names=list("abcdefghijkl"))
+    n_threads = torch.get_num_threads()
+    with torch.random.fork_rng():
+        found = example.compare(omniglot, seed=0)
+    torch.set_num_threads(n_threads)
+    assert len(found) == 2 * (1 + len(example.STEPS)) + 4
+    for scores in found.values():
+        assert scores.shape == (2,)
+        assert ((0.0 <= scores) & (scores <= 1.0)).all()
+    assert example.draw({name: np.array([one]) for name, one in found.items()})
