@@ -20,14 +20,18 @@ from skmeta import (
 )
 from skmeta.linear_model import (
     BiasedLogisticRegression,
+    Objective,
     OGDClassifier,
     OGDRegressor,
+    Task,
 )
-from skmeta.losses import SquaredError
+from skmeta.losses import REGRESSION_LOSSES, SquaredError
 from skmeta.meta_step_size import FollowTheLeader, LinearDecay
 from skmeta.metrics import (
+    coin_regret_bound,
     dynamic_regret_bound,
     dynamic_similarity,
+    eg_regret_bound,
     follow_the_leader_identity,
     lower_bound_rate,
     omniscient,
@@ -382,6 +386,17 @@ NEGATIVE = {
     "zero step_size": lambda: regret_bound([1.0], [0.0], 0.0, 1.0),
     "grad_sq": lambda: regret_bound([1.0], [0.0], 0.5, -1.0),
     "start": lambda: regret_bound([1.0, 2.0], [0.0], 0.5, 1.0),
+    "comparator": lambda: regret_bound([np.nan], [0.0], 0.5, 1.0),
+    "EG: step_size": lambda: eg_regret_bound([1.0], [[0.5], [0.5]], -0.1, 8.0),
+    "EG: grad_sq": lambda: eg_regret_bound([1.0], [[0.5], [0.5]], 0.1, -8.0),
+    "EG: parts": lambda: eg_regret_bound([1.0], [[-0.5], [1.5]], 0.1, 8.0),
+    "EG: shape": lambda: eg_regret_bound([1.0], [0.5, 0.5], 0.1, 8.0),
+    "EG: no parts": lambda: eg_regret_bound([0.0], [[0.0], [0.0]], 0.1, 8.0),
+    "EG: NaN": lambda: eg_regret_bound([np.nan], [[0.5], [0.5]], 0.1, 8.0),
+    "COIN: lipschitz": lambda: coin_regret_bound([1.0], [0.0], -2.0, 4),
+    "COIN: n_samples": lambda: coin_regret_bound([1.0], [0.0], 2.0, 0),
+    "COIN: NaN": lambda: coin_regret_bound([np.inf], [0.0], 2.0, 4),
+    "COIN: shape": lambda: coin_regret_bound([1.0, 2.0], [0.0], 2.0, 4),
     "weights": lambda: follow_the_leader_identity([[1.0]], [-1.0], [0.0]),
     "number of weights": lambda: follow_the_leader_identity([[1.0]], [1, 1], [0.0]),
     "parameters": lambda: task_similarity([]),
@@ -398,6 +413,7 @@ NEGATIVE = {
     "delta": lambda: quadratic_growth(np.eye(2), [0, 1], -1.0, 1.0),
     "radius": lambda: quadratic_growth(np.eye(2), [0, 1], 1.0, 0.0),
     "wide": lambda: quadratic_growth(np.eye(2), [0, 1], 3.0, 1.0),
+    "far": lambda: quadratic_growth(np.eye(2), [0, 1], 1.5, 1.0, at=[[0.1, 0, 0]]),
     "at": lambda: quadratic_growth(np.eye(2), [0, 1], 0.1, 1.0, at=np.zeros(3)),
     "at outside": lambda: quadratic_growth(np.eye(2), [0, 1], 0.1, 1.0, at=[[2, 0, 0]]),
     "sample_weight": lambda: quadratic_growth(
@@ -414,6 +430,28 @@ def test_numbers_out_of_range_are_refused(name):
 
 
 # ---- quadratic growth
+
+
+@pytest.mark.parametrize(
+    "loss", ["squared_error", "huber", "absolute_error", "poisson"]
+)
+def test_growth_around_an_optimum_inside_the_ball(loss, global_random_seed):
+    """Its gradient is rounding error, whatever the scale of the features."""
+    rng = np.random.default_rng(global_random_seed)
+    for scale in (1e-3, 1.0, 1e3):
+        X = scale * rng.normal(size=(9, 1))
+        y = 1.0 + X[:, 0] / scale + 0.1 * rng.normal(size=9)
+        y = np.round(np.exp(y)) if loss == "poisson" else y
+        objective = Objective(REGRESSION_LOSSES[loss]())
+        task = Task(X, y).loss(objective, 1)
+        best = objective.optimum(task, np.zeros((1, 2)))
+        radius, delta = 1.01 * np.linalg.norm(best), 0.5 * np.linalg.norm(best)
+        found = quadratic_growth(X, y, delta, radius, loss=loss)
+        angles = np.linspace(0.0, 2.0 * np.pi, 2000)
+        around = best + delta * np.column_stack([np.cos(angles), np.sin(angles)])
+        inside = around[np.linalg.norm(around, axis=1) <= radius]
+        values = [task.value(theta[np.newaxis]) for theta in inside]
+        assert 0 < found <= (min(values) - task.value(best)) * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "hinge", "squared_hinge"])

@@ -76,6 +76,7 @@ def regret_bound(
     (25.0, 2.0)
     """
     theta = np.asarray(comparator, dtype=float)
+    theta = check_parameters("comparator", theta, theta.shape)
     distance = theta - check_parameters("start", start, theta.shape)
     eta, grad_sq = np.asarray(step_size, dtype=float), np.asarray(grad_sq, dtype=float)
     is_matrix = eta.ndim == 3
@@ -126,6 +127,12 @@ def eg_regret_bound(
     gradient_term : float
         The second term.
 
+    Raises
+    ------
+    ValueError
+        If the step size is not > 0, a part or `grad_sq` is negative, a number is NaN or
+        infinite, or the shapes differ.
+
     References
     ----------
     .. [1] Kivinen, Warmuth, "Exponentiated Gradient versus Gradient Descent for Linear
@@ -139,9 +146,12 @@ def eg_regret_bound(
     [6.931, 0.4]
     """
     theta = np.asarray(comparator, dtype=float)
-    first = np.asarray(parts, dtype=float)
-    radius = float(first.sum())
-    gradient_term = step_size * radius / 2 * float(grad_sq)
+    theta = check_parameters("comparator", theta, theta.shape)
+    first = check_sizes("parts", parts, (2, *theta.shape), allow_zero=True)
+    step_size = check_number("step_size", step_size)
+    radius = check_number("The sum of parts", float(first.sum()))
+    grad_sq = check_number("grad_sq", grad_sq, allow_zero=True)
+    gradient_term = step_size * radius / 2 * grad_sq
     if np.abs(theta).sum() > radius * (1.0 + 1e-9):
         return np.inf, gradient_term
     divergence = _smallest_divergence(theta, first, radius)
@@ -208,6 +218,12 @@ def coin_regret_bound(
     constant_term : float
         The second term: the bound on the regret against the start.
 
+    Raises
+    ------
+    ValueError
+        If `lipschitz` or `n_samples` is not > 0, a number is NaN or infinite, or the
+        shapes differ.
+
     References
     ----------
     .. [1] Orabona, Pal, "Coin Betting and Parameter-Free Online Learning", NeurIPS
@@ -219,8 +235,13 @@ def coin_regret_bound(
     >>> coin_regret_bound([1.0], [1.0], lipschitz=2.0, n_samples=4)[0]
     0.0
     """
-    difference = np.asarray(comparator, dtype=float) - np.asarray(start, dtype=float)
-    distance, m = float(np.linalg.norm(difference)), float(n_samples)
+    theta = np.asarray(comparator, dtype=float)
+    theta = check_parameters("comparator", theta, theta.shape)
+    distance = float(
+        np.linalg.norm(theta - check_parameters("start", start, theta.shape))
+    )
+    lipschitz = check_number("lipschitz", lipschitz)
+    m = check_number("n_samples", n_samples)
     logarithm = np.log1p(24.0 * (m * distance) ** 2)
     distance_term = lipschitz * distance * np.sqrt(m * logarithm)
     constant_term = lipschitz * (1.0 - 1.0 / (np.e * np.sqrt(np.pi * m)))

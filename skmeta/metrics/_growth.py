@@ -114,6 +114,12 @@ def quadratic_growth(
         center = check_parameters("at", at, shape)
         if np.linalg.norm(center) > radius * (1.0 + 1e-9):
             raise ValueError(f"at must be in the ball of radius {radius}.")
+    farthest = radius + float(np.linalg.norm(center))
+    if delta > farthest * (1.0 + 1e-9):
+        raise ValueError(
+            f"delta={delta} is larger than the largest distance of a parameter in the "
+            f"ball from the optimum, {farthest:.6g}."
+        )
     return _growth(task, center, delta, radius)
 
 
@@ -128,11 +134,14 @@ def _growth(task: TaskLoss, center: np.ndarray, delta: float, radius: float) -> 
         theta = tilted(task, multiplier * center, radius)
         return float(np.vdot(center, theta)) - most
 
+    # of the gradient at the optimum, which is rounding error inside the ball
+    norms, distance = np.linalg.norm(task.design, axis=1), np.sqrt(square)
     slopes = task.loss.slope(task.targets, task.design @ center.T)
-    gradient = (task.weight[:, np.newaxis] * slopes).T @ task.design
-    size = float(np.linalg.norm(gradient)) or float(task.weight.sum())
-    high = size / np.sqrt(square)
-    while excess(high) > 0 and high < 1e12 * size:
+    slopes = task.weight[:, np.newaxis] * slopes
+    size = norms @ np.abs(slopes).sum(axis=1) + task.weight @ norms**2 * distance
+    gradient = float(np.linalg.norm(slopes.T @ task.design))
+    high, highest = max(gradient, 1e-9 * size) / distance, 1e12 * size / distance
+    while excess(high) > 0 and high < highest:
         high *= 4.0
     root = brentq(excess, 0.0, high, xtol=1e-12 * high, rtol=1e-12)
     theta = tilted(task, root * center, radius)
