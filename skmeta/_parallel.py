@@ -78,7 +78,7 @@ def in_jobs(
 
     `seconds` is about the time of all calls, see `timed`.
     """
-    if seconds >= WORTH_A_PROCESS and effective_n_jobs(n_jobs) > 1:
+    if effective_n_jobs(n_jobs) > 1 and seconds >= WORTH_A_PROCESS:
         return in_processes(function, arguments, n_jobs)
     with one_blas_thread():
         return [function(*one) for one in arguments]

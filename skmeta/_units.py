@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from skmeta._batch import Objective, Task
+from skmeta._batch import Batch, Objective, Task
 
 NOT_VARIED = 1e-7  # a spread below this share of the mean is rounding error
 
@@ -50,6 +50,12 @@ class Coordinates:
         """The task in units."""
         X, y = self.features(task.X), (task.y - self.offset) / self.unit
         return Task(X, y, task.weight, task.seed)
+
+    def batch(self, batch: Batch) -> Batch:
+        """The rows of the tasks in units, in their order."""
+        rows = self.task(batch.joined())
+        starts = batch.starts - batch.starts[0]
+        return Batch(rows.X, rows.y, rows.weight, starts, None)
 
     @cached_property
     def _sizes(self) -> np.ndarray:

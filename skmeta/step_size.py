@@ -465,13 +465,38 @@ class ARUBA(StepSize):
         n_samples: int,
         n_tasks: int,
     ) -> None:
-        fading = (n_tasks + 1.0) ** self.p
-        squares = displacement**2
-        squares = squares if self.per_coordinate else squares.sum()
-        state *= 1.0 - self.decay
-        state[0] += self._scale**2 / fading
-        state[0] += 0.5 * squares
-        state[1] += self.gradient_share * grad_sq + self.zeta**2 / fading
+        tasks = displacement[np.newaxis], grad_sq[np.newaxis], np.array([n_tasks])
+        self.observe_all(state, *tasks)
+
+    def observe_all(
+        self,
+        state: np.ndarray,
+        displacements: np.ndarray,
+        grad_sq: np.ndarray,
+        n_tasks: np.ndarray,
+    ) -> None:
+        """`observe` of several tasks, in order.
+
+        Parameters
+        ----------
+        state : float64 ndarray
+            Updated in place.
+        displacements, grad_sq : ndarray of shape (n, ...)
+            As in `observe`, for each of the n tasks.
+        n_tasks : ndarray of int of shape (n,)
+            As in `observe`.
+        """
+        kept = (1.0 - self.decay) ** np.arange(len(n_tasks), -1, -1)
+        first, kept = kept[0], kept[1:]
+        fading = (kept / (n_tasks + 1.0) ** self.p).sum()
+        squares = displacements**2
+        if not self.per_coordinate:
+            squares = squares.sum(axis=(1, 2), keepdims=True)
+        state *= first
+        state[0] += self._scale**2 * fading
+        state[0] += 0.5 * np.einsum("t,tkp->kp", kept, squares)
+        gradients = np.einsum("t,tkp->kp", kept, grad_sq)
+        state[1] += self.gradient_share * gradients + self.zeta**2 * fading
 
     @property
     def gradient_share(self) -> float:

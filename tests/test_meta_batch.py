@@ -3,9 +3,11 @@
 import copy
 
 import numpy as np
+import problems
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
-from problems import numbers
+from problems import PROBLEMS, numbers
 from sklearn.base import clone
 from theory_models import RAW
 from theory_reference import (
@@ -23,6 +25,7 @@ from theory_reference import (
 )
 
 from skmeta import FMRLClassifier, FMRLRegressor, step_size
+from skmeta._fmrl._algorithm import Algorithm
 from skmeta.linear_model import BiasedRidge, OGDClassifier, OGDRegressor
 from skmeta.meta_step_size import Discounted, LinearDecay
 
@@ -372,3 +375,43 @@ def test_batches_of_a_call_end_with_it(kernel, global_random_seed):
     X, y, labels = stack(tasks[4:])
     at_once.partial_fit(X, y, tasks=labels + 4)
     assert_same(at_once, fit(clone(model), tasks))
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+@pytest.mark.parametrize("step_size", [None, "doubling"])
+def test_compiled_batches_in_units_are_those_in_python(
+    problem, sparse, step_size, compiled, monkeypatch
+):
+    """With weights, tasks that return and tasks that cannot be learned from."""
+    X, y, tasks = problems.make(problem, n_tasks=14)
+    X = X * [1e3, 1.0, 1e-3, 1.0] + (0.0 if sparse else 5.0)
+    X[np.flatnonzero(tasks == 3)[0], 0] = 1e200  # no square
+    weight = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
+    options = {"step_size": step_size, "meta_batch_size": 5, "on_bad_task": "skip"}
+
+    def learn():
+        model = problems.model_for(problem, **options)
+        for first, last in ((0, 9), (6, 14)):
+            rows = (tasks >= first) & (tasks < last)
+            part = sp.csr_matrix(X[rows]) if sparse else X[rows]
+            classes = {} if problem == "regression" else {"classes": np.unique(y)}
+            model.partial_fit(
+                part, y[rows], tasks=tasks[rows], sample_weight=weight[rows], **classes
+            )
+        return model
+
+    one = learn()
+    monkeypatch.setattr(
+        Algorithm, "plans_for", lambda self, learner: [None] * len(self.plans)
+    )
+    other = learn()
+    assert one.n_tasks_skipped_ == other.n_tasks_skipped_ == 1
+    for name in ("coef_", "intercept_", "step_size_", "task_coef_", "task_intercept_"):
+        found, expected = getattr(one, name), getattr(other, name)
+        scale = np.abs(expected).max()
+        assert_allclose(found, expected, rtol=1e-8, atol=1e-10 * scale)
+    for name in one.history_.dtype.names:
+        if one.history_[name].dtype != object:
+            found, expected = one.history_[name], other.history_[name]
+            assert_allclose(found, expected, rtol=1e-8)

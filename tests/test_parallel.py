@@ -208,6 +208,7 @@ def test_what_takes_no_time_is_not_distributed(monkeypatch):
         raise AssertionError("distributed")
 
     monkeypatch.setattr("skmeta._parallel.in_processes", refuse)
+    monkeypatch.setattr("skmeta._parallel.WORTH_A_PROCESS", 1e9)
     few_shot_scores(FMRLRegressor(), *REGRESSION, cv=3, n_jobs=2)
     monkeypatch.setattr("skmeta._parallel.WORTH_A_PROCESS", 0.0)
     with pytest.raises(AssertionError, match="distributed"):

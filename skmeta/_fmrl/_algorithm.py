@@ -8,7 +8,7 @@ such parts only has a `plan`, and then one call learns all tasks of a batch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -113,7 +113,13 @@ class Algorithm:
         """The compiled form of every candidate for a meta-batch, or None."""
         state = self.step_size.start(self.shape)
         rules = [rule for rule, _ in self.step_size.candidates(state)]
-        return [None if self.standardize else _compile(self, rule) for rule in rules]
+        return [_compile(self, rule) for rule in rules]
+
+    def plans_for(self, learner: InnerLearner) -> list[Any]:
+        """`plans` with this learner, which is that of the algorithm or in units."""
+        if learner is self.learner:
+            return self.plans
+        return replace(self, learner=learner, standardize=False).plans
 
     @cached_property
     def plan(self) -> Any:
@@ -260,6 +266,30 @@ def check_state(state: Any, rule: StepSize | MetaStepSize) -> np.ndarray:
     if not np.isfinite(state).all():
         raise ValueError(f"{name} must return finite numbers. Got {state!r}.")
     return state
+
+
+# Rules of these classes learn from several tasks by one call.
+_OBSERVE_ALL: dict[type, Callable[..., None]] = {ARUBA: ARUBA.observe_all}
+
+
+def observe_all(
+    rule: StepSize,
+    state: np.ndarray,
+    displacements: np.ndarray,
+    grad_sq: np.ndarray,
+    n_samples: np.ndarray,
+    numbers: np.ndarray,
+) -> None:
+    """Let a rule learn from tasks, in order; `numbers` count them from 1."""
+    together = _OBSERVE_ALL.get(type(rule))
+    if together is not None:
+        together(rule, state, displacements, grad_sq, numbers)
+        return
+    tasks = zip(
+        displacements, grad_sq, n_samples.tolist(), numbers.tolist(), strict=True
+    )
+    for task in tasks:
+        rule.observe(state, *task)
 
 
 def check_observed(

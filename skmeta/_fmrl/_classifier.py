@@ -136,9 +136,9 @@ class FMRLClassifier(ClassifierMixin, MetaClassifier, BaseFMRL):
         `task_parameter='optimum'` and for those of a
         :func:`~skmeta.metrics.regret_report`, where there is enough work: threads or,
         for networks and other work in Python, processes. With ``meta_batch_size=1``,
-        tasks are learned one after another and cannot run in parallel. None is one unless in a
-        :func:`joblib.parallel_config` context, -1 all processors. Results do not depend
-        on it.
+        tasks are learned one after another and cannot run in parallel. None is one
+        unless in a :func:`joblib.parallel_config` context, -1 all processors. Results
+        do not depend on it.
     warm_start : bool, default=False
         Whether `fit` continues from what was learned before.
     verbose : int, default=0

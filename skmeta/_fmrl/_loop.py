@@ -7,16 +7,17 @@ one system of units. These are updated after the meta-batch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skmeta import _kernels
-from skmeta._batch import Batch, Objective
-from skmeta._fmrl._algorithm import check_observed
-from skmeta._fmrl._state import HISTORY, Draw, State
+from skmeta._batch import Batch, Objective, Task
+from skmeta._fmrl._algorithm import check_observed, observe_all
+from skmeta._fmrl._runs import Runs
+from skmeta._fmrl._state import Draw, State
 from skmeta._fmrl._task_parameter import Run, TaskParameter
 from skmeta._learners._protocol import check_outcome
 from skmeta._parallel import (
@@ -31,7 +32,7 @@ from skmeta._parallel import (
 )
 from skmeta._sparse import check_indices
 from skmeta._step_matrices import diagonal
-from skmeta._units import Coordinates
+from skmeta._units import Coordinates, Moments
 from skmeta.step_size import StepSize
 
 
@@ -232,44 +233,6 @@ def _learn_batches(
     return bad
 
 
-class Runs:
-    """Results of the runs of one candidate on the tasks of a meta-batch, in units.
-
-    Attributes
-    ----------
-    done : ndarray of bool of shape (n_tasks,)
-        Whether the task could be learned from.
-    history : ndarray of HISTORY of shape (n_tasks,)
-    parameters : ndarray of shape (n_tasks, n_outputs, n_features + 1)
-    grad_sq : ndarray of shape (n_tasks, ...)
-    problems : list of str or None, of length n_tasks
-        Why a task could not be learned from.
-    """
-
-    def __init__(self, n_tasks: int, shape: tuple[int, ...], eta: tuple[int, ...]):
-        self.done = np.ones(n_tasks, dtype=bool)
-        self.history = np.zeros(n_tasks, HISTORY)
-        self.parameters = np.zeros((n_tasks, *shape))
-        self.grad_sq = np.full((n_tasks, *eta), np.nan)
-        self.problems: list[str | None] = [None] * n_tasks
-
-    def fail(self, t: int, problem: str) -> None:
-        """Task t could not be learned from."""
-        self.done[t], self.problems[t] = False, problem
-
-    @classmethod
-    def joined(cls, parts: list[Runs]) -> Runs:
-        """The runs of several chunks, in order."""
-        if len(parts) == 1:
-            return parts[0]
-        joined = cls.__new__(cls)
-        for name in ("done", "history", "parameters", "grad_sq"):
-            arrays = [getattr(part, name) for part in parts]
-            setattr(joined, name, np.concatenate(arrays))
-        joined.problems = [one for part in parts for one in part.problems]
-        return joined
-
-
 class MetaBatch:
     """Tasks that start from one initialization, run with every candidate step size.
 
@@ -308,10 +271,7 @@ class MetaBatch:
         algorithm = self._algorithm = state.algorithm
         self._state, self._first, self._n = state, first, last - first
         self._batch, self._parameter = batch.tasks(first, last), parameter
-        seed = state.n_tasks + state.n_skipped
-        self._raw_tasks = [
-            self._batch.task(t, (state.seed, seed + t)) for t in range(self._n)
-        ]
+        self._seed = state.n_tasks + state.n_skipped
         self._without_units: list[int] = []  # not finite, or too large for a square
         self.coordinates = self._fix_units()
         self._learner = algorithm.learner
@@ -324,14 +284,24 @@ class MetaBatch:
         if self.coordinates is not None and state.start.at_first:
             self._raw_phi = self.coordinates.to_raw(algorithm.first(state.seed))
         self.phi = self._inside(self._raw_phi)
-        self._tasks = self._raw_tasks
-        if self.coordinates is not None:
-            with np.errstate(over="ignore", invalid="ignore"):  # of bad tasks
-                self._tasks = [self.coordinates.task(task) for task in self._raw_tasks]
+        self._plans = algorithm.plans_for(self._learner)
         self._candidates = algorithm.step_size.candidates(state.rule_state)
         several = len(self._candidates) > 1
         self._leader = algorithm.step_size.leader(state.rule_state) if several else 0
         self._runs: list[Runs] = []
+
+    @cached_property
+    def _raw_tasks(self) -> list[Task]:
+        seed = self._state.seed
+        return [self._batch.task(t, (seed, self._seed + t)) for t in range(self._n)]
+
+    @cached_property
+    def _tasks(self) -> list[Task]:
+        """In units."""
+        if self.coordinates is None:
+            return self._raw_tasks
+        with np.errstate(over="ignore", invalid="ignore"):  # of bad tasks
+            return [self.coordinates.task(task) for task in self._raw_tasks]
 
     def _fix_units(self) -> Coordinates | None:
         """The units of the features up to these tasks, and of the targets before them.
@@ -341,16 +311,22 @@ class MetaBatch:
         algorithm, before = self._algorithm, self._state.moments
         if not algorithm.standardize:
             return None
-        self._moments = before.copy()
-        for t, task in enumerate(self._raw_tasks):
-            moments = self._moments.copy()
-            with np.errstate(over="ignore", invalid="ignore"):
-                moments.observe(task, centered=algorithm.centers)
-            if np.isfinite(moments.array).all():
-                self._moments = moments
-            else:
-                self._without_units.append(t)
+        self._moments = self._moments_with(before, self._batch.joined())
+        if not np.isfinite(self._moments.array).all():
+            self._moments = before
+            for t, task in enumerate(self._raw_tasks):
+                moments = self._moments_with(self._moments, task)
+                if np.isfinite(moments.array).all():
+                    self._moments = moments
+                else:
+                    self._without_units.append(t)
         return algorithm.units(self._moments, before)
+
+    def _moments_with(self, before: Moments, task: Task) -> Moments:
+        moments = before.copy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            moments.observe(task, centered=self._algorithm.centers)
+        return moments
 
     def _inside(self, parameter: np.ndarray) -> np.ndarray:
         if self.coordinates is None:
@@ -379,28 +355,29 @@ class MetaBatch:
     def run(self, n_jobs: int | None) -> None:
         """Learn from every task with every candidate; the state does not change."""
         n_rows = int(self._batch.starts[-1] - self._batch.starts[0])
-        work = n_rows * self.phi.size
-        for k in range(len(self._candidates)):
-            parts = map_chunks(self, k, self._n, work, n_jobs)
-            self._runs.append(Runs.joined(parts))
+        work = n_rows * self.phi.size * len(self._candidates)
+        parts = map_chunks(self, self._n, work, n_jobs)
+        self._runs = [Runs.joined(list(chunks)) for chunks in zip(*parts, strict=True)]
         self.leading = self._runs[self._leader]
 
     def run_leader(self, t: int) -> Run:
         """Learn task t once more, with the leading candidate."""
         return self.run_one(t, *self._candidates[self._leader])
 
-    def is_compiled(self, k: int) -> bool:
-        """Whether one compiled call runs candidate k on all tasks."""
-        return self._algorithm.plans[k] is not None
+    @property
+    def is_compiled(self) -> bool:
+        """Whether one compiled call runs a candidate on all tasks."""
+        return all(plan is not None for plan in self._plans)
 
-    def holds_gil(self, k: int) -> bool:
-        """Whether candidate k cannot run in several threads at a time."""
-        return not self.is_compiled(k) and self._learner.holds_gil
+    @property
+    def holds_gil(self) -> bool:
+        """Whether tasks cannot run in several threads at a time."""
+        return not self.is_compiled and self._learner.holds_gil
 
     def part(self, first: int, last: int) -> MetaBatch:
         """What `run_chunk` needs of some of these tasks, in another process."""
         part: Any = MetaBatch.__new__(MetaBatch)
-        vars(part).update(vars(self), _runs=[], _raw_tasks=[], _moments=None)
+        vars(part).update(vars(self), _runs=[], _raw_tasks=[], _plans=[], _moments=None)
         inside = slice(first, last)
         part._tasks = [None] * first + self._tasks[inside]
         part._batch, part._state, known = None, None, self._known
@@ -412,36 +389,45 @@ class MetaBatch:
             part._known = KnownStarts(own, rows)
         return part
 
-    def run_chunk(self, k: int, first: int, last: int) -> Runs:
-        """Learn tasks `first` to `last` - 1 with candidate k."""
-        rule, rule_state = self._candidates[k]
-        plan = self._algorithm.plans[k]
-        if plan is not None:
-            m = len(self._tasks[first])
+    def run_chunk(self, first: int, last: int) -> list[Runs]:
+        """Learn tasks `first` to `last` - 1 with every candidate."""
+        if self._plans and self.is_compiled:
+            return self._run_compiled(first, last)
+        chunk = []
+        for rule, rule_state in self._candidates:
+            done = [self.run_one(t, rule, rule_state) for t in range(first, last)]
+            runs = Runs(last - first, self.phi.shape, done[0].eta.shape)
+            for t, run in enumerate(done):
+                self._record(t, run, runs)
+            chunk.append(runs)
+        return chunk
+
+    def _run_compiled(self, first: int, last: int) -> list[Runs]:
+        batch, known, factor = self._batch.tasks(first, last), self._known, 1.0
+        own, rows = None, None
+        if known is not None:
+            own, rows = known.parameters, known.rows[first:last]
+        if self.coordinates is not None:
+            if rows is not None and own is not None:
+                is_known = rows >= 0
+                own = self._inside(own[rows[is_known]])
+                rows = np.where(is_known, np.cumsum(is_known) - 1, -1)
+            with np.errstate(over="ignore", invalid="ignore"):  # of bad tasks
+                batch = self.coordinates.batch(batch)
+            factor = self.coordinates.loss_factor(self.raw_objective)
+        state, why, chunk = self._state, self._learner.divergence(), []
+        m = int(batch.starts[1] - batch.starts[0])
+        for plan, (rule, rule_state) in zip(self._plans, self._candidates, strict=True):
             eta = self._algorithm.propose(rule, rule_state, self._learner, m)
             runs = Runs(last - first, self.phi.shape, eta.shape)
-            self._run_compiled(plan, rule_state, first, last, runs)
-            return runs
-        done = [self.run_one(t, rule, rule_state) for t in range(first, last)]
-        runs = Runs(last - first, self.phi.shape, done[0].eta.shape)
-        for t, run in enumerate(done):
-            self._record(t, run, runs)
-        return runs
-
-    def _run_compiled(
-        self, plan: Any, rule_state: np.ndarray, first: int, last: int, runs: Runs
-    ) -> None:
-        state, known = self._state, self._known
-        known_parameters = None if known is None else known.parameters
-        known_rows = None if known is None else known.rows[first:last]
-        batch, learner = self._batch.tasks(first, last), self._learner
-        moving = state.phi, rule_state, state.meta_state, state.n_tasks
-        out = runs.history, runs.parameters, runs.grad_sq
-        fixed = plan, *moving, known_parameters, known_rows, *out
-        stop = _kernels.learn_tasks(batch, 0, last - first, *fixed)
-        while stop < last - first:
-            runs.fail(stop, learner.divergence())
-            stop = _kernels.learn_tasks(batch, stop + 1, last - first, *fixed)
+            moving = self.phi, rule_state, state.meta_state, state.n_tasks, own, rows
+            runs.fill(plan, batch, moving, why)
+            runs.history["loss"] *= factor
+            for t in self._without_units:
+                if first <= t < last:
+                    runs.fail(t - first, why)
+            chunk.append(runs)
+        return chunk
 
     def run_one(self, t: int, rule: StepSize, rule_state: np.ndarray) -> Run:
         """Learn task t with one rule, in units."""
@@ -504,6 +490,8 @@ class MetaBatch:
         found = self.leading.parameters
         if self.coordinates is None:
             return found
+        if self._known is None:
+            return self._raw_phi + self.coordinates.displacement(found - self.phi)
         starts = np.array([self._raw_start(t) for t in range(self._n)])
         inside = np.array([self._start(t) for t in range(self._n)])
         return starts + self.coordinates.displacement(found - inside)
@@ -547,13 +535,14 @@ class MetaBatch:
 
     def _observe_runs(self, learned: np.ndarray) -> None:
         """Let the rules learn from the tasks."""
-        n_before = self._state.n_tasks
+        n_before, numbers = self._state.n_tasks, np.zeros(self._n, dtype=np.intp)
+        numbers[learned] = n_before + 1 + np.arange(len(learned))
         for runs, (rule, rule_state) in zip(self._runs, self._candidates, strict=True):
-            for n, t in enumerate(learned.tolist()):
-                if runs.done[t]:
-                    displacement = runs.parameters[t] - self.phi
-                    m, number = int(runs.history["n_samples"][t]), n_before + n + 1
-                    rule.observe(rule_state, displacement, runs.grad_sq[t], m, number)
+            done = learned[runs.done[learned]]
+            moves = runs.parameters[done] - self.phi
+            n_samples = runs.history["n_samples"][done]
+            grad_sq = runs.grad_sq[done]
+            observe_all(rule, rule_state, moves, grad_sq, n_samples, numbers[done])
             check_observed(rule_state, rule, n_before + len(learned))
 
     def _judge(self) -> None:
@@ -567,25 +556,24 @@ class MetaBatch:
 
 
 def map_chunks(
-    tasks: MetaBatch, k: int, n_tasks: int, work: int, n_jobs: int | None
-) -> list[Runs]:
-    """The runs of candidate k on chunks of tasks, in parallel if that pays.
+    tasks: MetaBatch, n_tasks: int, work: int, n_jobs: int | None
+) -> list[list[Runs]]:
+    """The runs of every candidate on chunks of tasks, in parallel if that pays.
 
     `work` is about the number of multiplications of a compiled loop. The time of other
     learners is measured with the first task.
     """
     if n_tasks == 1:
-        return [tasks.run_chunk(k, 0, n_tasks)]
-    if not tasks.holds_gil(k):
-        per_task = 0 if tasks.is_compiled(k) else WORTH_A_TASK
+        return [tasks.run_chunk(0, n_tasks)]
+    if not tasks.holds_gil:
+        per_task = 0 if tasks.is_compiled else WORTH_A_TASK
         worth = max(WORTH_A_THREAD, n_tasks * per_task)
         if work < worth or n_threads(n_jobs) == 1:
-            return [tasks.run_chunk(k, 0, n_tasks)]
+            return [tasks.run_chunk(0, n_tasks)]
         size = -(-n_tasks // (CHUNKS_PER_WORKER * n_threads(n_jobs)))
         edges = [*range(0, n_tasks, size), n_tasks]
-        chunks = [(k, first, last) for first, last in pairwise(edges)]
-        return in_threads(tasks.run_chunk, chunks, n_jobs)
-    one, seconds = timed(tasks.run_chunk, k, 0, 1)
-    parts = [(tasks.part(*part), k, *part) for part in chunks_of(n_tasks, n_jobs)]
+        return in_threads(tasks.run_chunk, list(pairwise(edges)), n_jobs)
+    one, seconds = timed(tasks.run_chunk, 0, 1)
+    parts = [(tasks.part(*part), *part) for part in chunks_of(n_tasks, n_jobs)]
     seconds *= n_tasks - 1
     return [one, *in_jobs(MetaBatch.run_chunk, parts, n_jobs, seconds)]
