@@ -5,8 +5,10 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from enum import EnumType
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -53,12 +55,9 @@ METHODS = {
     if not is_described_by_a_base(obj, name)
 }
 META = (FMRLClassifier, FMRLRegressor)
-NOT_DEMANDED = {
-    "ES01",  # a summary that says all needs no second paragraph
-    "SA01",  # what a method has to do with others is said by its class
-    "RT02",  # results are named, as in scikit-learn
-    "SS05",  # takes a plural noun for a verb: "Probabilities of ..."
-}
+PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
+CHECKS = tomllib.loads(PYPROJECT.read_text())["tool"]["numpydoc_validation"]["checks"]
+NOT_DEMANDED = set(CHECKS) - {"all"}
 
 # ---- names and docstrings
 
