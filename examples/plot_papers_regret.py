@@ -45,20 +45,20 @@ FULL = bool(os.environ.get("SKMETA_FULL"))  # the long form
 # A task has m sentences of each of four articles of Wikipedia; a row is the sum of the
 # vectors of the words of a sentence, of norm one. The paper's data set is
 # :func:`~skmeta.datasets.fetch_mini_wikipedia`; its stand-in here has other articles,
-# 103 tasks rather than some hundred, and vectors that were learned from the same
-# sentences. A seed draws tasks and their order.
+# 103 tasks, and vectors that were learned from the same sentences. A seed draws the
+# articles and sentences of every task.
 
 SHOTS = (1, 2, 4, 8, 16, 32) if FULL else (1, 3, 10, 32)
 SEEDS = range(5 if FULL else 3)
 N_TASKS = 103 if FULL else 40
-sample = load_wikipedia_sample()
+samples = [load_wikipedia_sample(random_state=seed, return_X_y=True) for seed in SEEDS]
 
 
 def tasks_of(seed, m):
-    """The rows of m samples per class, of tasks drawn at random."""
-    order = np.random.default_rng(seed).permutation(103)[:N_TASKS]
-    rows = (128 * order[:, np.newaxis] + np.arange(4 * m)).ravel()
-    return sample.data[rows], sample.target[rows], sample.tasks[rows]
+    """The rows of m samples per class of every task."""
+    X, y, tasks = samples[seed]
+    rows = (tasks < N_TASKS) & (np.arange(len(X)) % 128 < 4 * m)
+    return X[rows], y[rows], tasks[rows]
 
 
 # %%
@@ -172,20 +172,25 @@ print("FAL / single-task ", *(f"{a:6.2f}" for a in ogd["FAL"] / ogd["single-task
 print("FLI / FAL         ", *(f"{a:6.2f}" for a in ogd["FLI"] / ogd["FAL"]))
 
 # %%
-# FLI has more regret than FAL at every m, and less than single-task learning. With the
-# average iterate it has more than single-task learning at some m: the average iterate
-# is closer to the start than the last one, so that it never exceeds D = 0.1 on short
-# tasks. D does not grow, and the steps stay short.
+# FLI is close to FAL, and has less regret than single-task learning at every m. With
+# the average iterate it has more than single-task learning at some m: the average
+# iterate is closer to the start than the last one, so that it never exceeds D = 0.1 on
+# short tasks. D does not grow, and the steps stay short.
 
-assert (ogd["FLI"] > ogd["FAL"]).all() and (ogd["FLI"] < ogd["single-task"]).all()
+assert (abs(ogd["FLI"] / ogd["FAL"] - 1.1) < 0.15).all()
+assert (ogd["FLI"] < ogd["single-task"]).all()
 assert (ogd["FLI average"] > ogd["single-task"]).any()
 print("D after the last task, with m =", SHOTS[:3])
-for name in ("FLI average", "FLI", "FAL"):
+for name, parameter in (
+    ("FLI average", "average"),
+    ("FLI", "last"),
+    ("FAL", "optimum"),
+):
     found = []
     for m in SHOTS[:3]:
         X, y, tasks = tasks_of(0, m)
-        best = omniscient(learner("ogd"), X, y, tasks)
-        model = learners("ogd", best, 4 * m)[name].fit(X, y, tasks=tasks)
+        leader = {"task_parameter": parameter, "meta_step_size": FollowTheLeader()}
+        model = learner("ogd", **leader).fit(X, y, tasks=tasks)
         found.append(float(model.step_size_) * np.sqrt(4 * m))
     print(f"{name:12}", *(f"{D:5.2f}" for D in found))
 
