@@ -335,7 +335,7 @@ def test_wikipedia_sample_says_what_is_missing(dump, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_wikipedia_sample_of_gensim():
-    pytest.importorskip("gensim", reason="has the articles")
+    pytest.importorskip("gensim", reason="gensim is not installed")
     modules = set(sys.modules)
     bunch = load_wikipedia_sample(n_shots=4)
     assert not {name for name in set(sys.modules) - modules if "gensim" in name}
