@@ -421,9 +421,9 @@ def test_loop_over_tasks_equals_its_formulas_for_every_shape(
 ):
     problem = data.draw(problems(loss, update, WIDTHS, LENGTHS_OF_BLOCKS, 9))
     actual, desired = problem.learn(compiled), learn_naively(problem)
-    assert actual["done"] == desired["done"]
     assume(desired["done"] == len(problem.batch.starts) - 1)  # it did not diverge
     assume(desired["history"]["distance"].max() < 1e6)  # nor magnify rounding errors
+    assert actual["done"] == desired["done"]
     assert_learned_alike(actual, desired)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
 from numbers import Integral, Real
-from threading import local
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,30 +42,15 @@ from skmeta.step_size import STEP_SIZES, StepSize
 STARTS = ("last", "draw", "mean")
 
 
-class _Scratch(local):
-    """A generator for each thread, since making one takes 0.1 ms."""
-
-    def __init__(self) -> None:
-        self.generator = deepcopy(check_random_state(None))
-
-
-_SCRATCH = _Scratch()
-
-
 def draw_seed(generator: np.random.RandomState) -> int:
     """The seed of a state."""
     return int(generator.randint(2**31))
 
 
-def next_seed(random_state: int | np.random.RandomState | None) -> int:
-    """What `draw_seed` will draw; generators do not move."""
+def first_seed(random_state: int | np.random.RandomState | None) -> int:
+    """What `draw_seed` draws. A generator of the user's does not move yet."""
     generator: np.random.RandomState = check_random_state(random_state)
-    if random_state is None:
-        twin = _SCRATCH.generator
-        twin.set_state(generator.get_state(legacy=False))
-        return draw_seed(twin)
-    is_fresh = generator is not random_state
-    return draw_seed(generator if is_fresh else deepcopy(generator))
+    return draw_seed(deepcopy(generator) if generator is random_state else generator)
 
 
 class BaseFMRL(BaseMeta):
@@ -184,7 +168,7 @@ class BaseFMRL(BaseMeta):
         self, reading: Reading, algorithm: Algorithm, n_passes: int | None
     ) -> State:
         shape = algorithm.shape
-        seed = next_seed(self.random_state)
+        seed = first_seed(self.random_state)
         phi, weight = self._first_phi(reading, algorithm, n_passes, seed)
         meta_state = algorithm.meta_step_size.start()
         if weight:
@@ -307,8 +291,9 @@ class BaseFMRL(BaseMeta):
     def _publish(self, draft: Call, reading: Reading) -> State:
         state = draft.state
         draft.store_tasks(state)
-        if draft.before is None:  # a call that fails has not moved the user's generator
-            draw_seed(check_random_state(self.random_state))
+        generator = self.random_state
+        if draft.before is None and check_random_state(generator) is generator:
+            draw_seed(generator)  # a call that fails has not moved it
         self._configuration = draft.configuration
         return state
 

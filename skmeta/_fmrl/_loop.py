@@ -184,9 +184,11 @@ def _learn_compiled(
 
 def _leader_inside(state: State, batch: Batch) -> tuple[Any, ...]:
     """What the compiled loop needs to follow the rows, where it does."""
-    leader, loss = state.row_leader, state.algorithm.loss
-    if leader is None or loss is None or not isinstance(batch.X, np.ndarray):
+    leader = state.row_leader
+    if leader is None or not isinstance(batch.X, np.ndarray):
         return ()
+    loss = state.algorithm.loss
+    assert loss is not None
     return leader.plan(loss), leader.array
 
 

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 
 from skmeta._fmrl._base import BaseFMRL
-from skmeta._fmrl._configure import configure
 from skmeta._fmrl._state import State
 from skmeta._meta._base import MetaRegressor
 from skmeta._targets import Values
@@ -211,8 +210,10 @@ class FMRLRegressor(RegressorMixin, MetaRegressor, BaseFMRL):
     _default_estimator = OGDRegressor
 
     def _first_target(self, owner: Any, X: Any, y: ArrayLike, classes: Any) -> Values:
-        algorithm = configure(self, (Values.n_outputs, X.shape[1] + 1), None)
-        return Values(algorithm.loss)
+        shape = Values.n_outputs, X.shape[1] + 1
+        last = vars(self).get("_configuration")
+        unchanged = last is not None and last.watch.is_same(self)
+        return Values(self._configured(shape, None, unchanged).algorithm.loss)
 
     def fit(
         self,

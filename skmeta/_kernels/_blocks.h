@@ -70,7 +70,7 @@ typedef struct {
     const double *x[4]; /* `width` values each */
     double y[4];
     double weight[4];
-    ptrdiff_t row[4];
+    ptrdiff_t row[4], begin[4]; /* in X */
     ptrdiff_t n;     /* samples; those that are missing repeat the first */
     ptrdiff_t ahead; /* from a value to the one to ask memory for, or 0 */
     double gram[12]; /* see `gram_at`, then the diagonal; bias included */
@@ -93,7 +93,7 @@ static void copy_rows(
     const ptrdiff_t d = shape->n_features;
     for (int a = 0; a < 4; a++, buffers += shape->width) {
         double *x = buffers + shape->width - d;
-        const ptrdiff_t begin = block->row[a] * d;
+        const ptrdiff_t begin = block->begin[a];
         block->x[a] = buffers;
         if (X->doubles)
             for (ptrdiff_t j = 0; j < d; j++) x[j] = X->doubles[begin + j];
@@ -107,17 +107,15 @@ INLINE void standardize_block(
     Block *block, const Matrix *X, const Shape *shape, const Reading *reading,
     double *buffers)
 {
-    ptrdiff_t begin[4];
 #pragma GCC unroll 4
     for (int a = 0; a < 4; a++) {
-        begin[a] = block->row[a] * X->n_features;
         block->y[a] = target_in_units(block->y[a], reading->units);
         block->x[a] = buffers + a * shape->width;
     }
     if (X->doubles)
-        standardize(buffers, X, 0, begin, 4, reading);
+        standardize(buffers, X, 0, block->begin, 4, reading);
     else
-        standardize(buffers, X, 1, begin, 4, reading);
+        standardize(buffers, X, 1, block->begin, 4, reading);
 }
 
 /* Rows in units, in single precision, and those that fill no vector, are copied. */
@@ -125,14 +123,21 @@ INLINE void fetch(
     Block *block, const Data *data, ptrdiff_t n_pass, ptrdiff_t position,
     const Task *task, const Shape *shape, const Reading *reading, double *buffers)
 {
-    const ptrdiff_t left = task->end - position, d = shape->n_features;
     const Matrix *X = &data->X;
+    const ptrdiff_t left = task->end - position, d = X->n_features;
     block->n = left < 4 ? left : 4;
-#pragma GCC unroll 4
-    for (int a = 0; a < 4; a++)
-        block->row[a] = row_number(data, n_pass, position + (a < block->n ? a : 0));
-#pragma GCC unroll 4
-    for (int a = 0; a < 4; a++) block->y[a] = data->y[block->row[a]];
+    if (!data->order && left >= 4) { /* sums, as multiplied vectors of integers are slow */
+        ptrdiff_t begin = position * d;
+        for (int a = 0; a < 4; a++, begin += d)
+            block->row[a] = position + a, block->begin[a] = begin;
+        store_quad(block->y, load_quad(data->y + position));
+    } else {
+        for (int a = 0; a < 4; a++) {
+            block->row[a] = row_number(data, n_pass, position + (a < block->n ? a : 0));
+            block->begin[a] = block->row[a] * d;
+            block->y[a] = data->y[block->row[a]];
+        }
+    }
     if (data->weight)
         for (int a = 0; a < 4; a++) block->weight[a] = data->weight[block->row[a]];
     if (reading) {
@@ -140,8 +145,9 @@ INLINE void fetch(
         return;
     }
     if (X->doubles && d >= LANES) {
-#pragma GCC unroll 4
-        for (int a = 0; a < 4; a++) block->x[a] = X->doubles + block->row[a] * d;
+        const double *x = X->doubles + block->begin[0];
+        for (int a = 0; a < 4; a++, x += d)
+            block->x[a] = data->order || left < 4 ? X->doubles + block->begin[a] : x;
         block->ahead = !data->order && left >= 8 && d >= LONG_ROW ? 4 * d : 0;
         return;
     }
@@ -215,9 +221,9 @@ INLINE void score_step(
         }                                                                     \
     } while (0)
 
-/* Gram matrix, and scores without intercept, of sample a and output k at a * n + k. */
-INLINE void score_one_output(
-    Block *block, const Shape *shape, const double *w, double bias, double *scores)
+/* Gram matrix; returns the scores without intercept of the samples. */
+INLINE quad score_one_output(
+    Block *block, const Shape *shape, const double *w, double bias)
 {
     vec z[4] = {{0}}, g[10] = {{0}};
     EACH_VECTOR(block, shape, {
@@ -225,12 +231,11 @@ INLINE void score_one_output(
         score_step(z, x, w + j, 0, 1);
         gram_step(g, x);
     });
-    quad each = sum_each(z[0], z[1], z[2], z[3]);
-#pragma GCC unroll 4
-    for (int a = 0; a < 4; a++) store_quad(scores + 4 * a, splat(each[a]));
     keep_gram(block, g, bias);
+    return sum_each(z[0], z[1], z[2], z[3]);
 }
 
+/* The same of several outputs; the score of sample a and output k is at a * n + k. */
 INLINE void score_outputs(
     Block *block, const Shape *shape, const double *w, double bias, double *scores)
 {
@@ -360,6 +365,51 @@ INLINE void learn_sample(
     if (several) chain->finite += y * 0.0;
 }
 
+/* Whether `learn_four` learns a block: one output, and neither weights nor losses. */
+INLINE int is_plain(const Block *block, const Data *data, const Shape *shape,
+                    const Task *task)
+{
+    return shape->n_outputs == 1 && block->n == 4 && !data->weight && !task->losses;
+}
+
+/* Four samples of one output, for a loss that is computed as fast for one number. The
+ * time is that of the chain from score to score: what it does not wait for is multiplied
+ * before, or computed after it for all samples at once. */
+INLINE void learn_four(
+    const enum LossCode loss, const Block *block, const Inner *inner, const Shape *shape,
+    const Task *task, quad z, int first_pass, double *changes, Sums *sums)
+{
+    const double eta = task->eta[0], p = inner->parameter, *y = block->y;
+    const int is_implicit = inner->update == IMPLICIT;
+    const double intercept = inner->bias * task->theta[shape->intercepts];
+    double s[4], slope[4], scale[4];
+    z += is_residual(loss) ? intercept - load_quad(y) : splat(intercept);
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++) scale[a] = is_margin(loss) ? -eta * y[a] : -eta;
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++) {
+        double score = z[a];
+        if (a > 0) score += slope[0] * (scale[0] * gram_at(block, 0, a));
+        if (a > 1) score += slope[1] * (scale[1] * gram_at(block, 1, a));
+        if (a > 2) score += slope[2] * (scale[2] * gram_at(block, 2, a));
+        s[a] = is_margin(loss) ? y[a] * score : score;
+        slope[a] = loss_at_double(loss, p, y[a], s[a]).slope;
+        const double q = eta * gram_at(block, a, a);
+        if (is_implicit && q > 0)
+            slope[a] = proximal_slope_double(loss, p, y[a], s[a], q, 1.0, slope[a]);
+    }
+    /* whole quads, as they are read: memory is slow where it joins several writes */
+#pragma GCC unroll 4
+    for (int a = 0; a < 4; a++)
+        store_quad(changes + 4 * a, (quad){slope[a] * scale[a], 0.0, 0.0, 0.0});
+    const quad each = {s[0], s[1], s[2], s[3]};
+    const Loss_quad at = loss_at_quad(loss, p, 0.0, each);
+    sums->finite += each * 0.0 + at.value * 0.0;
+    if (!first_pass) return;
+    sums->value += at.value;
+    sums->grad_sq += at.slope * at.slope * load_quad(block->gram + 8);
+}
+
 INLINE void keep_loss(
     const enum LossCode loss, const int a, const Block *block, const Task *task,
     quad value, quad rest, Sums *sums)
@@ -375,10 +425,12 @@ INLINE void keep_loss(
     if (task->losses) task->losses[block->row[a]] = weighted;
 }
 
-/* Turns the scores of a block into changes theta += change x, sample by sample. */
+/* Turns the scores of a block into changes theta += change x, sample by sample. `each`
+ * holds the scores of one output. */
 INLINE void learn_block(
     const enum LossCode loss, const int several, const Block *block, const Inner *inner,
-    const Shape *shape, const Task *task, int first_pass, double *scores, Sums *sums)
+    const Shape *shape, const Task *task, int first_pass, quad each, double *scores,
+    Sums *sums)
 {
     const ptrdiff_t K = shape->n_outputs, n = several ? in_fours(K) : 4;
     const double *intercepts = task->theta + shape->intercepts;
@@ -391,8 +443,8 @@ INLINE void learn_block(
         chain.intercept = inner->bias * load_quad(intercepts + k);
         chain.u[1] = chain.u[2] = chain.u[3] = splat(0.0);
 #define SAMPLE(a)                                                                     \
-    learn_sample(loss, several, a, block, inner, task, load_quad(z + a * n), &chain,  \
-                 &v##a, &r##a)
+    learn_sample(loss, several, a, block, inner, task,                                \
+                 several ? load_quad(z + a * n) : splat(each[a]), &chain, &v##a, &r##a)
         SAMPLE(0);
         if (block->n > 1) SAMPLE(1);
         if (block->n > 2) SAMPLE(2);
@@ -425,21 +477,29 @@ INLINE void learn_block(
     if (block->n > 3) keep_loss(loss, 3, block, task, v3, r3, sums);
 }
 
+/* `each`: scores without intercept of the samples, if there is one output. */
 INLINE void learn_block_of(
-    const Block *block, const Inner *inner, const Shape *shape, const Task *task,
-    int first_pass, double *scores, Sums *sums)
+    const Block *block, const Data *data, const Inner *inner, const Shape *shape,
+    const Task *task, int first_pass, quad each, double *scores, Sums *sums)
 {
+    const int plain = is_plain(block, data, shape, task);
 /* a constant loss, and several outputs for those of the margin only */
 #define LEARN(name, several)                                                           \
-    learn_block(LOSS_##name, several, block, inner, shape, task, first_pass, scores,   \
-                sums)
-#define LEARN_OF_RESIDUAL(name) LEARN(name, 0)
+    learn_block(LOSS_##name, several, block, inner, shape, task, first_pass, each,     \
+                scores, sums)
+#define LEARN_PLAIN(name)                                                              \
+    if (plain && !has_rest(LOSS_##name))                                               \
+        learn_four(LOSS_##name, block, inner, shape, task, each, first_pass, scores,   \
+                   sums);                                                              \
+    else                                                                               \
+        LEARN(name, 0)
+#define LEARN_OF_RESIDUAL(name) LEARN_PLAIN(name)
 #define LEARN_OF_SCORE(name) LEARN(name, 0)
 #define LEARN_OF_MARGIN(name)                                                          \
     if (shape->n_outputs > 1)                                                          \
         LEARN(name, 1);                                                                \
     else                                                                               \
-        LEARN(name, 0)
+        LEARN_PLAIN(name)
 #define CASE(name, of, rest)                                                           \
     case LOSS_##name:                                                                  \
         LEARN_##of(name);                                                              \
@@ -451,6 +511,7 @@ INLINE void learn_block_of(
 #undef LEARN_OF_MARGIN
 #undef LEARN_OF_SCORE
 #undef LEARN_OF_RESIDUAL
+#undef LEARN_PLAIN
 #undef LEARN
 }
 
@@ -468,11 +529,13 @@ static int learn_blocks(
     for (ptrdiff_t n_pass = 0; n_pass < inner->max_iter; n_pass++) {
         for (ptrdiff_t position = task->begin; position < task->end; position += 4) {
             fetch(&block, data, n_pass, position, task, shape, reading, buffers);
+            quad each = {0};
             if (shape->n_outputs == 1)
-                score_one_output(&block, shape, task->theta, inner->bias, scores);
+                each = score_one_output(&block, shape, task->theta, inner->bias);
             else
                 score_outputs(&block, shape, task->theta, inner->bias, scores);
-            learn_block_of(&block, inner, shape, task, n_pass == 0, scores, &sums);
+            learn_block_of(&block, data, inner, shape, task, n_pass == 0, each, scores,
+                           &sums);
             update_parameter(&block, shape, task->theta, scores, inner->bias);
             if (!task->average) continue;
             for (int a = 0; a < block.n; a++, n_steps += 1.0)
