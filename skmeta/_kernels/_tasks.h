@@ -120,7 +120,7 @@ static int touches_few(const Loop *loop, const Task *task, int is_known)
     const ptrdiff_t K = learner->inner->n_outputs;
     return learner->data->X.indices && !task->per_coordinate && !is_known
            && loop->algorithm->n_candidates == 1 && sums_steps(learner->inner)
-           && 3 * K * count_stored(learner->data, task->begin, task->end)
+           && 3 * K * (1 + count_stored(learner->data, task->begin, task->end))
                   < learner->size;
 }
 
@@ -187,8 +187,8 @@ static void learn_run(
             out[j] = task->average
                          ? mean_iterate(task->theta[j], task->average[j], n_steps)
                          : task->theta[j];
-        run->touched = (Touched){loop->phi, task->theta, task->average,
-                                 n_steps, share, run->displacement};
+        run->touched = (Touched){loop->phi, task->theta,   task->average, loop->moves,
+                                 n_steps,   loop->n_tasks, share,         run->displacement};
         square = apply_moves(run->touched, learner, task);
     } else {
         finite = finish_average(learner, task, n_steps) && finite;
@@ -313,10 +313,7 @@ static void finish_task(Loop *loop, const Run *leader, double weight, double sha
         add_displacement(loop->moves, leader->displacement, loop->n_tasks * share,
                          &loop->units.coordinates, &loop->units.layout);
         keep_moments(&loop->units);
-    } else if (loop->few) {
-        add_moves(loop->moves, leader->touched, &loop->learner, &leader->task,
-                  loop->n_tasks);
-    } else {
+    } else if (!loop->few) {
         for (ptrdiff_t j = 0; j < loop->learner.size; j++) {
             const double move = share * leader->displacement[j];
             loop->phi[j] += move;

@@ -13,23 +13,28 @@ static ptrdiff_t count_stored(const Data *data, ptrdiff_t begin, ptrdiff_t end)
 /* A task of few stored values, entry by entry. */
 typedef struct {
     double *phi, *theta, *average; /* average may be NULL */
-    double n_steps, share;
-    double *origin; /* of phi, a value for every entry as often as it comes */
+    double *moves;                 /* the sum of the moves of phi times `n_tasks` */
+    double n_steps, n_tasks, share;
+    double *before; /* of phi and of moves, for every entry as often as it comes */
 } Touched;
 
-/* Moves phi[j] by its share of the displacement of the parameter, and theta[j] to
- * phi[j]; returns the displacement. It is zero for an entry that comes again. */
+/* Moves phi[j] by its share of the displacement of the parameter, adds the move to
+ * moves[j] and sets theta[j] to phi[j]; returns the displacement. It is zero for an entry
+ * that comes again. All is done at once, as it waits for memory. */
 INLINE double apply_move(Touched *touched, ptrdiff_t j, const int averages)
 {
     const double origin = touched->phi[j], theta = touched->theta[j];
+    const double sum = touched->moves[j];
     double displacement = theta - origin;
     if (averages) {
         const double steps = touched->average[j];
         displacement = mean_iterate(theta, steps, touched->n_steps) - origin;
         touched->average[j] = 0.0;
     }
-    *touched->origin++ = origin;
-    touched->theta[j] = touched->phi[j] = origin + touched->share * displacement;
+    const double moved = origin + touched->share * displacement;
+    *touched->before++ = origin, *touched->before++ = sum;
+    touched->theta[j] = touched->phi[j] = moved;
+    touched->moves[j] = sum + touched->n_tasks * (moved - origin);
     return displacement;
 }
 
@@ -71,38 +76,25 @@ static double apply_moves(Touched all, const Learner *learner, const Task *task)
                          : apply_each(all, learner, task, 0);
 }
 
-/* Takes back what `apply_moves` did to phi, the last entry first. */
+INLINE void undo_move(Touched *touched, ptrdiff_t j)
+{
+    touched->moves[j] = *--touched->before;
+    touched->phi[j] = *--touched->before;
+}
+
+/* Takes back what `apply_moves` did to phi and to moves, the last entry first. */
 static void undo_moves(Touched all, const Learner *learner, const Task *task)
 {
     const Matrix *X = &learner->data->X;
     const ptrdiff_t d = X->n_features, K = learner->inner->n_outputs;
-    all.origin += K * (1 + count_stored(learner->data, task->begin, task->end));
+    all.before += 2 * K * (1 + count_stored(learner->data, task->begin, task->end));
     for (ptrdiff_t k = K - 1; k >= 0; k--) {
         const ptrdiff_t first = k * (d + 1);
         for (ptrdiff_t position = task->end - 1; position >= task->begin; position--) {
             const ptrdiff_t i = row_number(learner->data, 0, position);
             for (ptrdiff_t q = X->indptr[i + 1] - 1; q >= X->indptr[i]; q--)
-                all.phi[first + X->indices[q]] = *--all.origin;
+                undo_move(&all, first + X->indices[q]);
         }
-        all.phi[first + d] = *--all.origin;
-    }
-}
-
-/* Adds what `apply_moves` did to phi, times a factor. */
-static void add_moves(double *moves, Touched all, const Learner *learner,
-                      const Task *task, double factor)
-{
-    const Matrix *X = &learner->data->X;
-    const ptrdiff_t d = X->n_features, K = learner->inner->n_outputs;
-    for (ptrdiff_t k = 0; k < K; k++) {
-        const ptrdiff_t first = k * (d + 1);
-        moves[first + d] += factor * (all.phi[first + d] - *all.origin++);
-        for (ptrdiff_t position = task->begin; position < task->end; position++) {
-            const ptrdiff_t i = row_number(learner->data, 0, position);
-            for (ptrdiff_t q = X->indptr[i]; q < X->indptr[i + 1]; q++) {
-                const ptrdiff_t j = first + X->indices[q];
-                moves[j] += factor * (all.phi[j] - *all.origin++);
-            }
-        }
+        undo_move(&all, first + d);
     }
 }
