@@ -139,6 +139,14 @@ class Moments:
         self.mean[:] += share * change
         self.squares[:] += squares + change**2 * (total * (1.0 - share))
 
+    @property
+    def has_varied_target(self) -> bool:
+        """Whether the targets of the rows so far tell a unit."""
+        if not self.n_rows:
+            return False
+        spread = np.sqrt(self.squares[-1] / self.n_rows)
+        return bool(spread > NOT_VARIED * abs(self.mean[-1]))
+
     def coordinates(
         self, *, scales_target: bool, target: Moments | None = None
     ) -> Coordinates:

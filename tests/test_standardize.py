@@ -242,6 +242,32 @@ def test_the_first_task_is_learned_in_units_of_its_own_rows(problem, step_size):
     assert_allclose(model.history_["loss"], unit**2 * raw.history_["loss"], rtol=1e-7)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber"])
+@pytest.mark.parametrize("options", [{}, {"step_size": "isotropic"}, {"n_passes": 2}])
+@pytest.mark.parametrize("first", [[1], [1, 1], [3]])
+def test_first_targets_that_do_not_vary_have_no_unit(kernel, first, options, loss):
+    rng = np.random.default_rng(0)
+    lengths = [*first, *[5] * 8]
+    tasks = np.repeat(np.arange(len(lengths)), lengths)
+    X = rng.normal(size=(len(tasks), 3))
+    y = X @ [1.0, 2.0, -1.0] + rng.normal(size=len(tasks))
+    y[: sum(first)] = 2.0
+
+    def fitted(unit, offset):
+        inner = OGDRegressor(loss, epsilon=0.1 * unit)
+        return FMRLRegressor(inner, **options).fit(X, unit * y + offset, tasks=tasks)
+
+    plain = fitted(1.0, 0.0)
+    new = plain.adapt(X[:4], y[:4])
+    for unit, offset in ((1e3, 0.0), (1e-3, 0.0), (1e4, -7e4)):
+        moved = fitted(unit, offset)
+        for labels in (None, tasks):
+            found = (moved.predict(X, tasks=labels) - offset) / unit
+            assert_allclose(found, plain.predict(X, tasks=labels), rtol=1e-6, atol=1e-7)
+        found = moved.adapt(X[:4], unit * y[:4] + offset).predict(X)
+        assert_allclose((found - offset) / unit, new.predict(X), rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize("kind", [FMRLRegressor, FMRLClassifier])
 def test_a_first_task_of_one_row(kind):
     first = {} if kind is FMRLRegressor else {"classes": [0, 1]}

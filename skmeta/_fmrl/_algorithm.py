@@ -94,12 +94,12 @@ class Algorithm:
     def units(self, moments: Moments, before: Moments) -> Coordinates:
         """The units of the features so far, and of the targets before this task.
 
-        Without a task before, the units of the targets are those of this task.
+        Where these have not varied, the units of the targets are those of this task.
         """
         if moments.n_rows:
             linear = moments.coordinates(
                 scales_target=self.scales_target,
-                target=before if before.n_rows else None,
+                target=before if before.has_varied_target else None,
             )
         else:  # no task can be learned
             d = moments.mean.size - 1

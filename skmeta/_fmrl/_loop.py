@@ -308,7 +308,7 @@ class MetaBatch:
     def _fix_units(self) -> Coordinates | None:
         """The units of the features up to these tasks, and of the targets before them.
 
-        The first tasks of all are learned in the units of their own targets.
+        Tasks before which no target has varied are learned in the units of their own.
         """
         algorithm, before = self._algorithm, self._state.moments
         if not algorithm.standardize:

@@ -82,7 +82,7 @@ def parabola(
     curvature = np.broadcast_to(loss.curvature(targets, scores), slope.shape)
     if kind.is_quadratic:
         return slope, curvature
-    longest = kind.longest * (spread if kind.is_scaled else 1.0)
+    longest = kind.longest * (spread if kind.is_scaled and spread > 0 else 1.0)
     curvature = np.maximum(curvature, np.abs(slope) / longest)
     if kind.is_steep:
         curvature = _steepened(loss, targets, scores, slope, curvature)
@@ -166,7 +166,7 @@ class RowLeader:
         self._penalties, self._bias = np.array(penalties, dtype=np.float64), bias
         self._shapes: dict[str, tuple[int, ...]] = {
             "counts": (4,),  # rows seen, when to solve, when solved, the best penalty
-            "spread": (1,),  # standard deviation of the targets
+            "spread": (1,),  # standard deviation of the targets, 0 until they vary
             "powers": (3,),  # sums of weighted powers of the target
             "losses": (n,),
             "reference": (width + 1,),  # of the features, zero, and of the target
@@ -180,7 +180,7 @@ class RowLeader:
         edges = pairwise(np.cumsum([0, *sizes]).tolist())
         self._parts = dict(zip(self._shapes, edges, strict=True))
         self.array = np.zeros(sum(sizes))
-        self._view("counts")[1] = self._view("spread")[0] = 1.0
+        self._view("counts")[1] = 1.0
         self._latest: tuple[int, Array] | None = None
         self._plan: tuple[Loss, Any] | None = None
 
@@ -284,7 +284,7 @@ class RowLeader:
         deviation = task.y - reference[-1]
         powers = rows.weight[:, np.newaxis] * np.vander(deviation, 3, increasing=True)
         self._view("powers")[:] = _added(self._view("powers"), powers)
-        if first:
+        if self._view("spread")[0] == 0:
             self._view("spread")[0] = self._find_spread()
         z = np.zeros((len(task), self._shapes["sums"][1]))
         z[:, : width - 1], z[:, width - 1] = task.X - reference[:-2], 1.0
@@ -305,10 +305,10 @@ class RowLeader:
             _kernels.add_products(z, np.ascontiguousarray(weights[:, k]), sums)
 
     def _find_spread(self) -> float:
-        """Standard deviation of the targets; 1 where they do not vary."""
+        """Standard deviation of the targets; 0 where they do not vary."""
         weight, total, squares = self._view("powers")
         variance = (squares - total * total / weight) / weight
-        return float(np.sqrt(variance)) if variance > 0 else 1.0
+        return float(np.sqrt(variance)) if variance > 0 else 0.0
 
     def solve(self) -> None:
         """Solve for the minimisers of all rows so far."""
@@ -336,6 +336,7 @@ class RowLeader:
         pull = sums[:-2, -1] - weight * response * mean
         spread = np.sqrt(np.maximum(products.diagonal(), 0.0) / weight)
         varied = spread > NOT_VARIED * np.abs(mean + reference[:-2])
+        varied &= np.isfinite(spread)  # or its squares are too large to be added
         if varied.any():
             size = spread[varied]
             start = candidates[0, :-1][varied]

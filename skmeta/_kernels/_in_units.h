@@ -112,7 +112,9 @@ static int enter_units(
     InUnits *units, const Units *kind, const Data *data, const Inner *inner,
     ptrdiff_t begin, ptrdiff_t end)
 {
-    const Moments *target = units->before.n_rows > 0.0 ? &units->before : &units->after;
+    const Moments *target = has_varied_target(&units->before, &units->layout)
+                                ? &units->before
+                                : &units->after;
     Rows rows = {data, &units->layout, begin, end, data->y + begin, NULL};
     if (data->weight) rows.weight = data->weight + begin;
     if (data->order) {

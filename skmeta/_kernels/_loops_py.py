@@ -174,7 +174,7 @@ def _add_squares(grad_sq, slope, x):
     if grad_sq.ndim == 3:
         grad_sq += np.einsum("k,p,q->kpq", slope**2, x, x)
     elif grad_sq.size > 1:
-        grad_sq += np.outer(slope**2, x**2)
+        grad_sq += np.outer(slope**2, x) * x  # finite where the product is
     else:
         grad_sq += (slope**2).sum() * (x @ x)
 

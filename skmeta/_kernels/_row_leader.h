@@ -72,7 +72,7 @@ static double find_spread(const Leader *leader)
 {
     const double weight = leader->powers[0], total = leader->powers[1];
     const double variance = (leader->powers[2] - total * total / weight) / weight;
-    return variance > 0.0 ? sqrt(variance) : 1.0;
+    return variance > 0.0 ? sqrt(variance) : 0.0;
 }
 
 static int compare(const void *a, const void *b)
@@ -148,7 +148,8 @@ static double parabola(
     const double s = argument(argument_of(rule->loss), target, z);
     double curvature = curvature_double(rule->loss, rule->parameter, target, s);
     if (rule->is_quadratic) return curvature;
-    const double longest = rule->longest * (rule->is_scaled ? spread : 1.0);
+    const int is_scaled = rule->is_scaled && spread > 0.0;
+    const double longest = rule->longest * (is_scaled ? spread : 1.0);
     const double least = fabs(slope) / longest;
     if (!(curvature >= least)) curvature = least;
     return rule->is_steep ? steepened(rule, target, z, slope, curvature) : curvature;
@@ -269,7 +270,7 @@ static enum Outcome observe_rows(
         leader.powers[1] += weight * deviation;
         leader.powers[2] += weight * (deviation * deviation);
     }
-    if (is_first) *leader.spread = find_spread(&leader);
+    if (*leader.spread == 0.0) *leader.spread = find_spread(&leader);
     memset(candidates, 0, (n_scores + 2 * ROWS_TOGETHER) * stride * sizeof(double));
     read_candidates(rule, &leader, candidates);
     for (ptrdiff_t first = begin; first < end; first += ROWS_TOGETHER) {
@@ -369,7 +370,9 @@ static void solve_output(
         mean[j] = rule->bias * sums[j * stride + d] / weight;
         const double square = sums[j * stride + j] - weight * (mean[j] * mean[j]);
         const double spread = sqrt((square > 0.0 ? square : 0.0) / weight);
-        if (!(spread > NOT_VARIED * fabs(mean[j] + leader->reference[j]))) continue;
+        if (!(spread > NOT_VARIED * fabs(mean[j] + leader->reference[j]))
+            || isinf(spread)) /* its squares are too large to be added */
+            continue;
         const double pull = sums[j * stride + d + 1] - weight * response * mean[j];
         size[n] = spread, column[n] = (double)j;
         right[n] = pull / spread, start[n] = origin[j] * spread;

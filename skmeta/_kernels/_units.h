@@ -81,6 +81,15 @@ typedef struct {
 
 static const double NOT_VARIED = 1e-7; /* see `_units.py` */
 
+/* Whether the targets of the rows so far tell a unit. */
+static int has_varied_target(const Moments *moments, const Layout *layout)
+{
+    const ptrdiff_t y = target_at(layout);
+    if (!(moments->n_rows > 0.0)) return 0;
+    return sqrt(moments->squares[y] / moments->n_rows)
+           > NOT_VARIED * fabs(moments->mean[y]);
+}
+
 /* From the moments of the features and, unless it is NULL, of the target: in these units
  * a row has a norm of about one. */
 static void make_coordinates(
