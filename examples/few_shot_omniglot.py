@@ -24,6 +24,39 @@ five images 99.0, 98.8, 98.7 and 98.7 %. After the first 5,000 of these tasks it
 still 72 to 76 % and 95 %. In the logs, the images of a new task are classified
 together, so that batch normalisation sees all of them; here every image is classified
 alone.
+
+**Results.** 26 November 2026; Intel Xeon with AVX-512, two cores, torch 2.13; between
+six and seven minutes of processor time. The features were measured in a run of their
+own. Accuracy in percent, mean and range of the three seeds:
+
+.. code-block:: text
+
+                                 1 image of each       5 images of each
+   convolutional, scratch       48.7 (44.3-52.2)      74.2 (71.1-76.1)
+   convolutional, 1 step        49.4 (44.9-53.6)      73.3 (72.1-74.6)
+   convolutional, 5 steps       57.6 (56.0-58.7)      77.5 (76.1-78.7)
+   convolutional, 20 steps      50.5 (49.8-50.8)      75.4 (74.2-76.5)
+   perceptron, scratch          49.8 (47.4-52.9)      70.1 (69.5-70.9)
+   perceptron, 1 step           49.1 (47.0-50.7)      70.2 (70.0-70.6)
+   perceptron, 5 steps          48.6 (46.6-50.2)      69.8 (69.1-70.6)
+   perceptron, 20 steps         47.5 (45.7-49.7)      68.8 (67.1-70.3)
+   pixels, logistic             47.5 (44.9-49.8)      69.3 (68.1-71.1)
+   features, logistic           78.3 (76.2-80.9)      92.3 (91.0-93.8)
+   features, FMRL               73.1 (71.0-74.3)      91.0 (90.6-91.4)
+   features, single-task        78.3 (76.3-81.5)      92.1 (90.8-93.4)
+
+- The convolutional network gains from five steps in training: 8 points after one image,
+  4 after five, compared with one step. With twenty steps, much of this is lost again.
+  In the logs, with more than 300 times as many tasks, accuracy after one image still
+  grows from 5 to 20 steps, and after five images it does not.
+- The perceptron gains nothing: its learned initializations are no better than its first
+  weights, which are about as good as logistic regression on the pixels.
+- The best use of the characters that are there to learn from is here to train a network
+  that tells them apart: linear models of its features are 13 to 21 points more accurate
+  than the best initialization.
+- An initialization of these linear models cannot help, because a class means another
+  character in every task. It costs 5 points after one image and 1 after five, compared
+  with FMRL whose initialization stays at zero (*single-task*).
 """
 
 # %%
@@ -43,6 +76,7 @@ from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler, normalize
 from skorch import NeuralNetClassifier
 
 from skmeta import FMRLClassifier
@@ -102,12 +136,15 @@ STEPS, NEW_STEPS, FEATURE_EPOCHS = (1, 5, 20), 30, 8
 class Convolutional(torch.nn.Module):
     """Three convolutions with stride 2, and a linear layer."""
 
-    def __init__(self, n_classes=N_WAYS, n_channels=32):
+    def __init__(self, n_classes=N_WAYS, n_channels=32, is_normalised=False):
         super().__init__()
         layers, n_inputs = [], 1
         for _ in range(3):
             convolution = torch.nn.Conv2d(n_inputs, n_channels, 3, 2, padding=1)
-            layers += [convolution, torch.nn.ReLU()]
+            layers.append(convolution)
+            if is_normalised:
+                layers.append(torch.nn.BatchNorm2d(n_channels))
+            layers.append(torch.nn.ReLU())
             n_inputs = n_channels
         self.features = torch.nn.Sequential(*layers, torch.nn.Flatten())
         self.linear = torch.nn.Linear(9 * n_channels, n_classes)
@@ -119,10 +156,11 @@ class Convolutional(torch.nn.Module):
         return self.linear(self.hidden(X))
 
 
-def convolutional(n_steps, n_classes=N_WAYS, batch_size=-1):
+def convolutional(n_steps, n_classes=N_WAYS, batch_size=-1, is_normalised=False):
     return NeuralNetClassifier(
         Convolutional,
         module__n_classes=n_classes,
+        module__is_normalised=is_normalised,
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         lr=0.003,
@@ -182,16 +220,29 @@ def accuracies(fit, new, features=lambda X: X):
 
 
 def train_features(X, y, seed):
-    """The trained layers before the last one, as a function with rows of norm 1."""
+    """The trained layers before the last one, as a function.
+
+    It returns rows of norm 1 of features that had mean 0 and variance 1 before.
+    """
     torch.manual_seed(seed)
-    network = convolutional(FEATURE_EPOCHS, y.max() + 1, batch_size=100).fit(X, y)
+    options = {"batch_size": 100, "is_normalised": True}
+    network = convolutional(FEATURE_EPOCHS, y.max() + 1, **options).fit(X, y)
+    network.module_.eval()
+
+    def hidden(X):
+        with torch.no_grad():
+            return network.module_.hidden(torch.as_tensor(X)).numpy()
+
+    scaler = StandardScaler().fit(hidden(X))
 
     def features(X):
-        with torch.no_grad():
-            found = network.module_.hidden(torch.as_tensor(X)).numpy()
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+        return normalize(scaler.transform(hidden(X)))
 
     return features
+
+
+def steps_of(name, n_steps):
+    return f"{name}, {n_steps} step{'s' * (n_steps > 1)}"
 
 
 def compare(omniglot, seed):
@@ -211,7 +262,7 @@ def compare(omniglot, seed):
         for n_steps in STEPS:
             decay = LinearDecay(0.5, n_tasks=N_TASKS)
             model = learned(name, n_steps, rows, seed, meta_step_size=decay)
-            found[f"{name}, {n_steps} steps"] = accuracies(model.adapt, new)
+            found[steps_of(name, n_steps)] = accuracies(model.adapt, new)
     found["pixels, logistic"] = accuracies(LogisticRegression(C=10.0).fit, new)
     features = train_features(*old.all_images(), seed)
     logistic = LogisticRegression(C=10.0).fit
@@ -232,7 +283,7 @@ def compare(omniglot, seed):
 
 def table(found):
     width = max(map(len, found))
-    heads = [f"{n} images of each" for n in NEW_SHOTS]
+    heads = [f"{n} image{'s' * (n > 1)} of each" for n in NEW_SHOTS]
     print(" " * width + "".join(f"{head:>22}" for head in heads))
     for name, scores in found.items():
         low, mean, high = scores.min(axis=0), scores.mean(axis=0), scores.max(axis=0)
@@ -242,28 +293,27 @@ def table(found):
 
 
 def draw(found):
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
-    axes = figure.subplots(1, len(NEW_SHOTS), sharey=True)
-    for i, ax in enumerate(axes):
-        for name, color in {
-            "convolutional": "#0072B2",
-            "perceptron": "#D55E00",
-        }.items():
-            scores = [100 * found[f"{name}, {k} steps"][:, i] for k in STEPS]
-            band(ax, STEPS, np.transpose(scores), "o-", color, f"{name} network")
+    figure = Figure(figsize=(4.8, 6.8), layout="constrained")
+    axes = figure.subplots(len(NEW_SHOTS), sharex=True)
+    for i, (ax, shots) in enumerate(zip(axes, NEW_SHOTS, strict=True)):
+        for name, color, mark in (
+            ("convolutional", "#0072B2", "o"),
+            ("perceptron", "#D55E00", "s"),
+        ):
+            scores = [100 * found[steps_of(name, k)][:, i] for k in STEPS]
+            band(ax, STEPS, np.transpose(scores), f"{mark}-", color, name)
             scratch = 100 * found[f"{name}, scratch"][:, i]
-            level(ax, scratch, ":", color, f"{name}, from scratch")
+            level(ax, scratch, ":", color, f"{name}, scratch")
         level(ax, 100 * found["pixels, logistic"][:, i], "--", "0.45", "pixels, linear")
         features = 100 * found["features, logistic"][:, i]
         level(ax, features, "--", "#009E73", "features, linear")
         ax.set_xscale("log")
         ax.set_xticks(STEPS, [str(k) for k in STEPS])
         ax.minorticks_off()
-        shots = NEW_SHOTS[i]
-        ax.set(title=f"{shots} image{'s' * (shots > 1)} of each class")
-        ax.set_xlabel("steps in training")
+        ax.set_title(f"{shots} image{'s' * (shots > 1)} of each class", fontsize=10)
+        ax.set_ylabel("accuracy on new tasks, %")
         ax.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("accuracy on new tasks, %")
+    axes[-1].set_xlabel("gradient steps in the tasks learned from")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure
@@ -291,7 +341,7 @@ def main():
     results = Parallel(n_jobs=options.n_jobs)(seeds)
     found = {name: np.array([one[name] for one in results]) for name in results[0]}
     table(found)
-    draw(found).savefig(options.figure, dpi=150)
+    draw(found).savefig(options.figure, dpi=120)
 
 
 if __name__ == "__main__":
