@@ -127,8 +127,8 @@ class Tasks:
 # ------------
 # A convolutional network in torch and a perceptron of scikit-learn. Their numbers of
 # epochs and of passes are numbers of gradient steps, because every step takes all rows
-# of a task. There is no batch normalisation: with one image of every class it would
-# have to estimate variances from five rows.
+# of a task. Networks that adapt have no batch normalisation: with one image of every
+# class it would have to estimate variances from five rows.
 
 STEPS, NEW_STEPS, FEATURE_EPOCHS = (1, 5, 20), 30, 8
 
