@@ -17,6 +17,7 @@ with pytest.MonkeyPatch.context() as patch, mock.patch.dict(os.environ):
     patch.syspath_prepend(FOLDER)
     run = importlib.import_module("run")
     CLASSES = list(run.find_classes())
+    parallel = importlib.import_module("parallel")
     rivals = importlib.import_module("benchmarks._rivals")
     workloads = importlib.import_module("benchmarks._workloads")
 
@@ -98,3 +99,11 @@ def test_disagreement(value):
 def test_no_match_is_an_error(monkeypatch):
     with pytest.raises(SystemExit, match="no benchmark matches 'no such row'"):
         call_main(monkeypatch, "--only", "no such row")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_work_in_parallel_runs_and_does_not_depend_on_n_jobs():
+    for name, call, data in parallel.rows(most=12):
+        one, two = call(1, *data), call(2, *data)
+        np.testing.assert_array_equal(one, two, err_msg=name)
