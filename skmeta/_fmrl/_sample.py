@@ -37,8 +37,6 @@ class Sample:
     n_features : int
     """
 
-    __slots__ = ("_inverse", "_most", "_rows")
-
     def __init__(self, n_features: int):
         self._rows = Rows(np.empty((0, n_features + 1)))
         self._most = min(KEPT, MOST_NUMBERS // (n_features + 1))

@@ -52,11 +52,11 @@ class Rows:
         self.reserve(len(block))[:] = block
         return self.grown(len(block))
 
-    def __getstate__(self) -> np.ndarray:
-        return self.array.copy()
+    def __getstate__(self) -> dict[str, Any]:
+        return {"array": self.array.copy()}
 
-    def __setstate__(self, array: np.ndarray) -> None:
-        Rows.__init__(self, np.array(array))  # in memory, where joblib maps a file
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Rows.__init__(self, np.array(state["array"]))  # in memory, as joblib maps files
 
 
 class _Index:
