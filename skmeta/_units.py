@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from skmeta._batch import Batch, Objective, Task
 
-NOT_VARIED = 1e-7  # a spread below this share of the mean is rounding error
+NOT_VARIED = 1e-13  # a spread below this share of the mean is rounding error
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ from skmeta.linear_model import (
     OGDClassifier,
     OGDRegressor,
 )
-from skmeta.meta_step_size import LinearDecay
+from skmeta.meta_step_size import Discounted, LinearDecay
 from skmeta.step_size import ARUBA
 
 PACKAGE = str(Path(skmeta.__file__).parent)
@@ -57,6 +57,8 @@ def options_of(kind, family):
         "unknown_task": ["shared", "raise"],
         "n_jobs": [None, 2],
     }
+    if kind == "classifier":
+        shared["class_weight"] = [None, None, {0: 2.0, 1: 0.5}]
     if family == "mixed":
         return shared | {
             "covariance": ["auto", "diagonal", "full"],
@@ -70,7 +72,7 @@ def options_of(kind, family):
     ogd = OGDRegressor if kind == "regressor" else OGDClassifier
     exact = BiasedRidge if kind == "regressor" else BiasedLogisticRegression
     sgd = SGDRegressor if kind == "regressor" else SGDClassifier
-    updates = [ogd(update=name) for name in ("ogd", "implicit", "ftrl")]
+    updates = [ogd(update=name) for name in ("ogd", "implicit", "ftrl", "coin")]
     other = [ogd(average=True), exact(), sgd(shuffle=False)]
     other += [LMSRegressor()] if kind == "regressor" else []
     return shared | {
@@ -81,7 +83,8 @@ def options_of(kind, family):
         ],
         "step_size": [None, "fixed", 0.1, "isotropic", "per_coordinate", "doubling"]
         + [ARUBA(), BestOnAverage()],
-        "meta_step_size": ["ftl", 0.3, LinearDecay(1.0), ExponentialAverage(5.0)],
+        "meta_step_size": ["ftl", "ftl", 0.3, LinearDecay(1.0), Discounted(9.0)]
+        + [ExponentialAverage(5.0)],
         "task_parameter": ["last", "average", "regularized", "optimum"],
         "standardize": [True, False],
         "init": ["zero", "pooled"],
@@ -185,6 +188,8 @@ class Case:
             call = self.rows(1, 4) | {"tasks": None}
         if rng.random() < 0.2:
             call["sample_weight"] = rng.uniform(0.5, 2.0, len(call["y"]))
+        if rng.random() < 0.1:  # not learned from, if there are enough others
+            call["X"][-1, 1] = 1e6
         if rng.random() < 0.2 and self.takes_sparse:
             call["X"] = sp.csr_matrix(call["X"])
         return "partial_fit", call | self.classes

@@ -6,7 +6,7 @@ import fuzz
 import pytest
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # few rows
-N_CALLS = int(os.environ.get("SKMETA_FUZZ_CALLS", 120))
+N_CALLS = 5000 if "SKMETA_LONG" in os.environ else 120  # for each of two seeds
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -282,6 +282,7 @@ def test_a_feature_too_large_to_be_squared_is_left_out(kernel):
 UGLY = ["one row", "constant", "same", "wide", "tails", "sentinel", "sorted", "idle"]
 
 
+@pytest.mark.filterwarnings("ignore:1 row is not learned from")  # the sentinel
 @pytest.mark.parametrize("kind", UGLY)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_ugly_tables_are_not_worse_than_one_model_for_all(kind, seed):

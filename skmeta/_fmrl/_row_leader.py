@@ -25,6 +25,7 @@ from skmeta.losses import Array, Loss
 
 GROWTH = 0.05  # of the number of rows, after which the leader is solved for again
 ROWS_PER_COEFFICIENT = 0.125  # the fewest rows after which it is
+DIGITS_LOST = 1e-7  # a spread below this share of the mean, from the reference
 ROWS_AT_ONCE = 8192
 MOST_NUMBERS = 2**18
 LONGEST_STEP = 4.0  # of a response from the score; in deviations of a scaled target
@@ -335,7 +336,8 @@ class RowLeader:
         products = sums[:-2, :-2] - weight * np.outer(mean, mean)
         pull = sums[:-2, -1] - weight * response * mean
         spread = np.sqrt(np.maximum(products.diagonal(), 0.0) / weight)
-        varied = spread > NOT_VARIED * np.abs(mean + reference[:-2])
+        varied = spread > DIGITS_LOST * np.abs(mean)
+        varied &= spread > NOT_VARIED * np.abs(mean + reference[:-2])
         varied &= np.isfinite(spread)  # or its squares are too large to be added
         if varied.any():
             size = spread[varied]

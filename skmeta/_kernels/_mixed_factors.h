@@ -11,7 +11,7 @@ enum {
 };
 
 /* The square of a column that counts as zero: its inverse would overflow. */
-#define LEAST_SQUARE 1e-290
+#define LEAST_SQUARE 1e-305
 
 /* ---- LANES tasks at a time: row i of A at i * n, as in `_mixed_py`, target last */
 

@@ -4,6 +4,7 @@
  * sums of products are those of z = (features, 1, response), less the reference; only
  * the upper triangle is kept. Their rows are filled up to whole vectors. */
 
+static const double DIGITS_LOST = 1e-7; /* see `_row_leader.py` */
 static const double GROWTH = 0.05, ROWS_PER_COEFFICIENT = 0.125;
 enum { HALVINGS = 30, WHOLE = 8, ROWS_TOGETHER = 16, PIVOTS = 4 };
 
@@ -370,6 +371,7 @@ static void solve_output(
         mean[j] = rule->bias * sums[j * stride + d] / weight;
         const double square = sums[j * stride + j] - weight * (mean[j] * mean[j]);
         const double spread = sqrt((square > 0.0 ? square : 0.0) / weight);
+        if (!(spread > DIGITS_LOST * fabs(mean[j]))) continue;
         if (!(spread > NOT_VARIED * fabs(mean[j] + leader->reference[j]))
             || isinf(spread)) /* its squares are too large to be added */
             continue;

@@ -79,7 +79,7 @@ typedef struct {
 
 /* ---- the definition of the units */
 
-static const double NOT_VARIED = 1e-7; /* see `_units.py` */
+static const double NOT_VARIED = 1e-13; /* see `_units.py` */
 
 /* Whether the targets of the rows so far tell a unit. */
 static int has_varied_target(const Moments *moments, const Layout *layout)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from skmeta._units import NOT_VARIED
-
 Array = np.ndarray
+
+NOT_VARIED = 1e-7  # a spread below this share of the mean is rounding error
 
 __all__ = ["Units", "along", "learn_units"]
 
