@@ -189,7 +189,7 @@ def test_interruption_of_the_compiled_loop_changes_nothing(
 @on_fresh_and_fitted
 @on_both_kinds
 def test_interruption_of_a_task_changes_nothing(kind, fitted, n_runs, monkeypatch):
-    model = started(kind, fitted, n_passes=2, meta_batch_size=2)  # not compiled
+    model = started(kind, fitted, n_passes=2, task_parameter="regularized")
     call = good_call(kind)
     real, runs = _kernels.run_task, []
 
