@@ -252,14 +252,39 @@ class TaskPipeline(Pipeline):
             n_features = getattr(self.steps[0][1], "n_features_in_", None)
             drop = DropTaskColumn(self.task_column, n_features)
             steps.insert(0, ("drop_task_column", drop))
-            X = features_of_one_task(X, self.task_column, n_features)
-        Xt = self._transform(X, self._route("adapt", {}))
-        adapted = model.adapt(Xt, y, **params)
+        adapted = model.adapt(self._transform_one_task(X), y, **params)
         column = getattr(model, "task_column", None)
         if column is not None:
             drop = DropTaskColumn(column, model.n_features_in_)
             steps.append(("drop_task_column", drop))
         return TaskPipeline([*steps, (last, adapted)])
+
+    @available_if(_last_step_has("surprise"))
+    def surprise(self, X: Any, y: ArrayLike, **params: Any) -> float:
+        """Transform the rows of one task, and compute their surprise in the last step.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows of one task, with or without the `task_column`.
+        y : array-like of shape (n_samples,)
+            Targets.
+        **params : dict
+            For `surprise` of the last step.
+
+        Returns
+        -------
+        surprise : float
+            Minus the log predictive density of the rows, per row.
+        """
+        check_is_fitted(self)
+        return self.steps[-1][1].surprise(self._transform_one_task(X), y, **params)
+
+    def _transform_one_task(self, X: Any) -> Any:
+        if self.task_column is not None:
+            n_features = getattr(self.steps[0][1], "n_features_in_", None)
+            X = features_of_one_task(X, self.task_column, n_features)
+        return self._transform(X, self._route("adapt", {}))
 
     @available_if(_last_step_has("predict"))
     def predict(self, X: Any, **params: Any) -> Any:

@@ -38,6 +38,24 @@ class Gaussian(NamedTuple):
 
     def given(self, factor: Array, origin: Array, bias: float) -> Gaussian:
         """The posterior after the rows of a factor about an origin; all raw."""
+        residual, CL, M = self._of_rows(factor, origin, bias)
+        gain = np.linalg.solve(M, CL.T).T
+        mean = self.mean + gain @ residual
+        covariance = self.covariance - gain @ CL.T
+        return Gaussian(mean, 0.5 * (covariance + covariance.T), self.noise)
+
+    def surprise(self, factor: Array, origin: Array, bias: float, n_rows: int) -> float:
+        """Minus the log density of the targets of these rows, if all have weight 1."""
+        residual, _, M = self._of_rows(factor, origin, bias)
+        log_det = float(np.linalg.slogdet(M)[1])
+        log_det += (n_rows - len(M)) * float(np.log(self.noise))
+        square = float(residual @ np.linalg.solve(M, residual))
+        return 0.5 * (n_rows * float(np.log(2 * np.pi)) + log_det + square)
+
+    def _of_rows(
+        self, factor: Array, origin: Array, bias: float
+    ) -> tuple[Array, Array, Array]:
+        """Residuals of the rows, their covariance with the coefficients and theirs."""
         rows = factor.copy()
         rows[:, :-2] += rows[:, -2:-1] * origin[:-1]
         target = rows[:, -1] + rows[:, -2] * (origin[-1] if bias else 0.0)
@@ -46,10 +64,7 @@ class Gaussian(NamedTuple):
         CL = self.covariance @ L.T
         M = L @ CL
         M.flat[:: len(M) + 1] += self.noise
-        gain = np.linalg.solve(M, CL.T).T
-        mean = self.mean + gain @ (target - L @ self.mean)
-        covariance = self.covariance - gain @ CL.T
-        return Gaussian(mean, 0.5 * (covariance + covariance.T), self.noise)
+        return target - L @ self.mean, CL, M
 
 
 class Predictor:

@@ -429,6 +429,39 @@ class MixedEffectsRegressor(RegressorMixin, MetaRegressor, BaseMixed):
         prior = learned.model.prior_of(reading.batch)
         return self._hand_over(prior.fitted(task, **reading.schema.attributes))
 
+    def surprise(
+        self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Minus the log predictive density of the rows of a task never seen, per row.
+
+        It is low for a task like those that were learned, and high for one that differs
+        from them by more than the learned variances explain. Computed before
+        `partial_fit` learns the rows, it shows drift and faulty batches.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows of one task, with or without the `task_column`.
+        y : array-like of shape (n_samples,)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Precision of every row, >= 0. None: all 1.
+
+        Returns
+        -------
+        surprise : float
+            Of the joint density of the targets, divided by the number of rows, in
+            natural logarithms.
+
+        Raises
+        ------
+        ValueError
+            If the input is invalid.
+        """
+        learned = self._fitted()
+        _, reading = self._read_new_task(X, y, sample_weight, learned)
+        return learned.model.surprise(reading.batch)
+
     def score(
         self,
         X: Any,

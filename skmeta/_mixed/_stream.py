@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from skmeta._kernels import mixed
 from skmeta._meta._glitches import SetAside
@@ -504,9 +505,21 @@ class Learned:
         prior = predictor.adapted(factor)
         return prior.given(factor, predictor.origin, predictor.prior.bias)
 
+    def surprise(self, batch: Any) -> float:
+        """Minus the log density of the rows of a new task, per row."""
+        predictor, n = self._predictor, len(batch.y)
+        factor = self.factor_of(batch)
+        prior = predictor.adapted(factor)
+        total = prior.surprise(factor, predictor.origin, predictor.prior.bias, n)
+        if batch.sample_weight is not None:
+            total -= 0.5 * float(np.log(batch.sample_weight).sum())
+        return total / n
+
     def factor_of(self, batch: Any) -> Array:
         """The factor of a batch of one task."""
         n = int(batch.starts[1] - batch.starts[0])
+        if sp.issparse(batch.X):
+            batch = batch._replace(X=batch.X.toarray())
         factor = np.empty((1, min(n, self.store.width), self.store.width))
         mixed.task_factors(batch, self.origin, factor)
         return factor[0]
