@@ -165,3 +165,17 @@ def test_the_papers_to_the_letter_and_sparse_rows_are_not_compared():
 def test_no_row_of_the_datasets_is_set_aside(name):
     X, y, tasks = getattr(datasets, name)(return_X_y=True)
     assert FMRLRegressor().fit(X, y, tasks=tasks).n_rows_set_aside_ == 0
+
+
+def test_normal_rows_of_very_many_tasks_are_not_searched(monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("searched")
+
+    monkeypatch.setattr("skmeta._fmrl._sample.Sample.glitches", refuse)
+    rng, n_tasks = np.random.default_rng(0), 100_000
+    X = rng.normal(size=(2 * n_tasks, 1))
+    y = X[:, 0] + rng.normal(size=2 * n_tasks)
+    FMRLRegressor().fit(X, y, tasks=np.repeat(np.arange(n_tasks), 2))
+    y[7] = 1e6
+    with pytest.raises(AssertionError, match="searched"):
+        FMRLRegressor().fit(X, y, tasks=np.repeat(np.arange(n_tasks), 2))

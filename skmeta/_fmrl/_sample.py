@@ -26,6 +26,7 @@ KEPT, PER_TASK = 256, 8  # rows of the sample; at most so many of one task
 MOST_NUMBERS = 2**17  # of the sample; of many features, fewer rows are kept
 EVERY = 8  # tasks after which rows are added to a sample that is complete
 SCREEN, PER_ROW = 900.0, 20.0  # squares in spreads that start a search
+SHARE_OF_SAMPLE = 0.05  # that may be glitches
 NORMAL = 1.4826  # deviation of a normal variable over its median distance
 
 
@@ -90,7 +91,8 @@ class Sample:
             return None
         distances = np.abs(sample - np.median(sample, axis=0))
         distances.sort(axis=0)
-        usual = distances[-1 - n_allowed(batch) - 3] ** 2
+        n_far = min(n_allowed(batch), int(SHARE_OF_SAMPLE * len(sample)))
+        usual = distances[-1 - n_far - 3] ** 2
         is_wide = after.squares > usual * after.n_rows
         columns = np.flatnonzero(is_wide & (distances[len(distances) // 2] > 0))
         return columns if len(columns) else None
@@ -143,7 +145,9 @@ def sampled(batch: Batch) -> Array:
     if n_tasks == 1:
         rows = _some_of(batch, 0)
     else:
-        tasks = range(0, n_tasks, max(1, n_tasks // (KEPT // PER_TASK)))
+        n_rows = int(batch.starts[-1] - batch.starts[0])
+        n_sampled = min(PER_TASK * n_tasks, n_rows)
+        tasks = range(0, n_tasks, max(1, n_sampled // KEPT))
         rows = np.concatenate([_some_of(batch, t) for t in tasks])
     block = np.empty((len(rows), batch.X.shape[1] + 1))
     block[:, :-1], block[:, -1] = batch.X[rows], batch.y[rows]
