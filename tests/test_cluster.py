@@ -1,7 +1,5 @@
 """On a cluster of Dask: the numbers of one process, computed by the workers."""
 
-import importlib
-
 import numpy as np
 import pytest
 from hostile import everything
@@ -16,8 +14,9 @@ from skmeta import (
     FMRLRegressor,
     MixedEffectsClassifier,
     MixedEffectsRegressor,
+    _parallel,
 )
-from skmeta._fmrl import _loop
+from skmeta._fmrl import _loop, _task_parameter
 from skmeta._mixed import _logistic
 from skmeta.datasets import make_task_classification, make_task_regression
 from skmeta.linear_model import BiasedRidge, OGDClassifier
@@ -41,7 +40,7 @@ def client():
             n_workers=2,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -70,7 +69,7 @@ def on_cluster(client, model, data):
     ids=["network", "passes", "linear"],
 )
 def test_workers_learn_the_tasks_of_a_meta_batch(model, client, monkeypatch):
-    monkeypatch.setattr(_loop, "WORTH_A_PROCESS", 0.0)
+    monkeypatch.setattr(_parallel, "WORTH_A_PROCESS", 0.0)
     one = clone(model).set_params(n_jobs=1).fit(DATA[0], DATA[1], tasks=DATA[2])
     many, n_workers = on_cluster(client, model, DATA)
     assert n_workers == 2
@@ -92,10 +91,9 @@ def test_workers_learn_the_tasks_of_a_meta_batch(model, client, monkeypatch):
 def test_compiled_work_stays_in_threads_of_this_machine(
     model, data, client, monkeypatch
 ):
-    task_parameter = importlib.import_module("skmeta._fmrl._task_parameter")
-    for module in (_loop, task_parameter):
-        monkeypatch.setattr(module, "WORTH_A_THREAD", 0)
-    monkeypatch.setattr(_loop, "WORTH_A_TASK", 0)
+    monkeypatch.setattr(_loop, "WORTH_A_THREAD", 0)
+    for module in (_loop, _task_parameter):
+        monkeypatch.setattr(module, "WORTH_A_TASK", 0)
     monkeypatch.setattr(_logistic, "ENTRIES_WORTH_THREADS", 0)
     one = clone(model).set_params(n_jobs=1).fit(data[0], data[1], tasks=data[2])
     many, n_workers = on_cluster(client, model, data)
