@@ -142,7 +142,7 @@ def test_workers_prepare_the_shards_of_a_stream(model, client):
         X, y, stores = read_shard(number)
         one.partial_fit(X, y, tasks=stores)
     for future in client.map(read_shard, range(6)):
-        X, y, stores = future.result()
+        X, y, stores = future.result(timeout=60)
         many.partial_fit(X, y, tasks=stores)
     assert everything(many)[1] == everything(one)[1]
     assert many.n_tasks_seen_ == 120
