@@ -127,16 +127,15 @@ def test_workers_share_the_candidates_of_a_search(model, grid, client):
     assert everything(many.best_estimator_)[1] == everything(one.best_estimator_)[1]
 
 
-def read_shard(number):
-    """The rows of the stores of one file, as a worker prepares them."""
-    X, y, stores = make_task_regression(20, 10, 3, random_state=number)
-    return X.astype("float64"), y, stores + 20 * number
-
-
 @pytest.mark.parametrize(
     "model", [FMRLRegressor(random_state=0), MixedEffectsRegressor()]
 )
 def test_workers_prepare_the_shards_of_a_stream(model, client):
+    def read_shard(number):  # local, so that workers get it by value
+        """The rows of the stores of one file, as a worker prepares them."""
+        X, y, stores = make_task_regression(20, 10, 3, random_state=number)
+        return X.astype("float64"), y, stores + 20 * number
+
     one, many = clone(model), clone(model)
     for number in range(6):
         X, y, stores = read_shard(number)
