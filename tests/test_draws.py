@@ -108,7 +108,9 @@ def test_sparse_tasks_of_few_entries(name, task_parameter):
     """The compiled loop then moves the entries that a task touches."""
     model, (X, y, labels) = make(name, 20)
     model.set_params(task_parameter=task_parameter, standardize=False)
-    wide = sp.random_array((len(y), 400), density=0.01, rng=0, format="csr")
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(len(y), 400))
+    wide = sp.csr_array(np.where(rng.random(values.shape) < 0.01, values, 0.0))
     wide = sp.csr_matrix(wide)
     init = np.zeros((1, 401)) if name == "given" else "zero"
     model.set_params(init=init)
