@@ -110,8 +110,7 @@ def test_sparse_tasks_of_few_entries(name, task_parameter):
     model.set_params(task_parameter=task_parameter, standardize=False)
     rng = np.random.default_rng(0)
     values = rng.normal(size=(len(y), 400))
-    wide = sp.csr_array(np.where(rng.random(values.shape) < 0.01, values, 0.0))
-    wide = sp.csr_matrix(wide)
+    wide = sp.csr_matrix(np.where(rng.random(values.shape) < 0.01, values, 0.0))
     init = np.zeros((1, 401)) if name == "given" else "zero"
     model.set_params(init=init)
     dense = copy.deepcopy(model)
